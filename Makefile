@@ -115,7 +115,7 @@ $(VENV)/example.stamp: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
-	$(PIP) install --editable '.[fast,metrics,cli,flask,django]' --group dev
+	$(PIP) install --editable '.[fast,metrics,cli,flask,litestar,django]' --group dev
 	@touch $@ $(VENV)/example.stamp
 
 $(VENV)/bench.stamp: pyproject.toml | $(BIN)/python

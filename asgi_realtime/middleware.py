@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -285,11 +285,14 @@ def _route_path(scope: Scope) -> str:
     return path
 
 
-async def get_broadcaster(conn: HTTPConnection) -> Broadcaster:
-    """Return the app's broadcaster: for FastAPI's `Depends`, or called with a request or WebSocket of Starlette.
+async def get_broadcaster(conn: HTTPConnection | Mapping[str, Any]) -> Broadcaster:
+    """Return the app's broadcaster: for FastAPI's `Depends`, or called with a request.
 
     An app may have several `RealtimeMiddleware`, on different paths. The innermost is used: the one of the
     mounted app that the route is in, else the one that was added first.
+
+    Args:
+        conn: a request or WebSocket of Starlette or FastAPI, or an ASGI scope: `request.scope` in other frameworks.
 
     Raises:
         ConfigurationError: if the request did not come through the middleware.
@@ -298,3 +301,6 @@ async def get_broadcaster(conn: HTTPConnection) -> Broadcaster:
     if not middlewares:
         raise no_middleware()
     return middlewares[0].broadcaster
+
+
+get_broadcaster.__annotations__["conn"] = HTTPConnection  # FastAPI reads it, and accepts no union

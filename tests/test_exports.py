@@ -19,7 +19,9 @@ from asgi_realtime.uvicorn import EXTENSION
 from tests.support.paths import PACKAGE, ROOT
 
 SYSTEMS = [f"{systems.__name__}.{each.name}" for each in pkgutil.iter_modules(systems.__path__)]
-OTHERS = [f"asgi_realtime.{name}" for name in ("testing", "client", "uvicorn", "django", "wsgi", "socketio")]
+OTHERS = [
+    f"asgi_realtime.{name}" for name in ("testing", "client", "uvicorn", "django", "wsgi", "socketio", "litestar")
+]
 PUBLIC = {path: importlib.import_module(path) for path in ("asgi_realtime", *OTHERS, *SYSTEMS)}
 """The public import paths."""
 

@@ -31,6 +31,7 @@ FLOORS = (
         "django",
         "exports",
         "health",
+        "litestar",
         "middleware",
         "pytest_plugin",
         "schema",

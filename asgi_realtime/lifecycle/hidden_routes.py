@@ -25,16 +25,34 @@ def check_routes(app: object, websockets: Iterable[str], socketio_path: str | No
     paths = frozenset(websockets)
     for route in _routes_of(app):
         if isinstance(route, WebSocketRoute) and route.path in paths:
-            raise ConfigurationError(
-                f"the WebSocket route {route.path} of the app is never reached, because a gateway is mounted at this "
-                "path; remove the route, or give the gateway another path"
-            )
+            raise hidden_by_gateway(route.path)
         if socketio_path is not None and isinstance(route, Route | WebSocketRoute | Mount):
-            if f"{route.path}/".startswith(f"{socketio_path}/"):
-                raise ConfigurationError(
-                    f"the route {route.path} of the app is never reached, because Socket.IO is served at "
-                    f"{socketio_path}; remove the route, or set MEW_SOCKETIO_PATH"
-                )
+            if below_socketio(route.path, socketio_path):
+                raise hidden_by_gateway(route.path, socketio_path)
+
+
+def below_socketio(path: str, socketio_path: str) -> bool:
+    """Whether a path is the one of Socket.IO, or below it."""
+    return f"{path}/".startswith(f"{socketio_path}/")
+
+
+def hidden_by_gateway(path: str, socketio_path: str | None = None) -> ConfigurationError:
+    """The error about a route of the host.
+
+    Args:
+        path: the path of the route.
+        socketio_path: the path of Socket.IO, if the route is there or below it. None: a JSON gateway is mounted at
+            the path of the route.
+    """
+    if socketio_path is None:
+        return ConfigurationError(
+            f"the WebSocket route {path} of the app is never reached, because a gateway is mounted at this "
+            "path; remove the route, or give the gateway another path"
+        )
+    return ConfigurationError(
+        f"the route {path} of the app is never reached, because Socket.IO is served at "
+        f"{socketio_path}; remove the route, or set MEW_SOCKETIO_PATH"
+    )
 
 
 def _routes_of(app: object) -> Sequence[BaseRoute]:

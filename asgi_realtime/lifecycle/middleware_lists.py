@@ -18,7 +18,7 @@ def check_list(app: object) -> None:
     if _is_route_of_litestar(app):
         raise ConfigurationError(
             "RealtimeMiddleware is in Litestar's list of middleware, which serves only the app's own routes; write "
-            "app = RealtimeMiddleware(Litestar(...), gateways=[...])"
+            "Litestar(..., plugins=[RealtimePlugin(gateways=[...])]) with asgi_realtime.litestar.RealtimePlugin"
         )
     if _is_handler_of_django(app):
         raise ConfigurationError(

@@ -9,6 +9,10 @@ from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.middleware import RealtimeMiddleware
 from asgi_realtime.realtime import Realtime
 
+_INNER = ("middleware_stack", "asgi_handler", "asgi_app", "app")
+"""The attributes with what an application calls: of Starlette, of Litestar, of Quart, and of any middleware."""
+_MOST_LAYERS = 100
+
 
 def find_middleware(app: Any) -> RealtimeMiddleware:
     """Look through the layers of an application, as frameworks name them.
@@ -17,10 +21,12 @@ def find_middleware(app: Any) -> RealtimeMiddleware:
         ConfigurationError: there is none.
     """
     layer = app
-    while layer is not None:
+    for _ in range(_MOST_LAYERS):  # the innermost layer of Litestar has the app as its `app`
         if isinstance(layer, RealtimeMiddleware):
             return layer
-        layer = getattr(layer, "middleware_stack", None) or getattr(layer, "app", None)
+        layer = next((getattr(layer, name) for name in _INNER if getattr(layer, name, None) is not None), None)
+        if layer is None:
+            break
     raise ConfigurationError(f"there is no RealtimeMiddleware in front of {app!r}")
 
 

@@ -386,7 +386,7 @@ async def litestar_route() -> None: ...
 @pytest.mark.parametrize("others", [[], [HostMiddleware]], ids=["alone", "above another middleware"])
 def test_a_list_of_middleware_in_litestar_is_refused(others: list[Any]) -> None:
     middleware: list[Any] = [RealtimeMiddleware, *others]
-    with pytest.raises(ConfigurationError, match=r"Litestar's list of middleware.*RealtimeMiddleware\(Litestar\("):
+    with pytest.raises(ConfigurationError, match=r"Litestar's list of middleware.*plugins=\[RealtimePlugin\("):
         litestar.Litestar([litestar_route], middleware=middleware, logging_config=None)
 
 
