@@ -24,7 +24,7 @@ WORKERS ?= $(shell expr 3 '*' "$$(getconf _NPROCESSORS_ONLN)" / 2)
 # The tests start hundreds of Python processes. Each would compile all modules of this folder again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo demo-cluster demo-flask demo-django websocket-test test test-faults test-django test-redis-clients test-writers check check-deployment format bench docs clean
+.PHONY: setup demo demo-cluster demo-flask demo-django websocket-test test test-faults test-django test-redis-clients test-five-minutes test-writers check check-deployment format bench docs clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp $(SCHEMA)/node_modules/.stamp benchmarks/node/node_modules/.stamp websocket-test
 
@@ -74,6 +74,11 @@ test-redis-clients: setup
 	  scripts/redis-py-venv .cache/redis-py/$$version $$version $(VENV); \
 	  .cache/redis-py/$$version/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(REDIS_PY_TESTS); \
 	done
+
+# The page docs/hosts.md for each framework, as it is printed: an empty folder, pip install, a message in the browser.
+test-five-minutes: setup
+	@scripts/system-packages
+	FIVE_MINUTES=long $(BIN)/pytest tests/hosts/test_five_minutes.py
 
 # The files of examples/deployment, with hadolint, the Compose specification and the schemas of Kubernetes.
 check-deployment:

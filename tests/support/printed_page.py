@@ -13,14 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from packaging.requirements import Requirement
 
 from tests.support.paths import ROOT
 
 START_SECONDS = 60.0
+COMMAND_SECONDS = 300.0
+"""For `pip install`, the slowest."""
 _BLOCK = re.compile(r"(?:^`([\w./-]+)`([^\n]*):\n\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -35,19 +38,25 @@ class PrintedPage:
     """The folder in which a reader follows a page.
 
     A block below a line such as "`chat/views.py`:" is written to that file, and below "`mysite/urls.py`, at the end:"
-    it is added to it. The lines of a `console` block that begin with `$ ` are run in a shell. `pip install` is not run:
-    the packages that it names must be installed where the tests run.
+    it is added to it. The lines of a `console` block that begin with `$ ` are run in a shell.
 
     Args:
         folder: an empty folder.
-        server: the command that does not end. It runs until `stop`.
+        server: the command that does not end, as it is printed. It runs until `stop`.
         port: where it listens.
+        wheels: a folder with the wheel of this package, for `pip install`. None: nothing is installed, and no virtual
+            environment is made. The packages that the page names must be installed where the tests run.
+        environ: further variables.
     """
 
-    def __init__(self, folder: Path, server: str, port: int) -> None:
+    def __init__(self, folder: Path, server: str, port: int, wheels: Path | None, environ: Mapping[str, str]) -> None:
         self.folder = folder
+        self.printed: list[str] = []
+        """What each command has printed that `follow` has run to its end."""
         self._server = server
         self._port = port
+        self._installs = wheels is not None
+        self._environ = _environment(wheels) | dict(environ)
         self._running: subprocess.Popen[bytes] | None = None
 
     def follow(self, text: str) -> None:
@@ -66,12 +75,22 @@ class PrintedPage:
             opened.write(f"\n{text}" if add else text)
 
     def _run(self, command: str) -> None:
-        if command.startswith("pip install "):
-            _check_installed(command)
-        elif command == self._server:
+        program = command.split()[0]
+        if command == self._server:
             self._start()
+        elif command.startswith("pip install ") and not self._installs:
+            _check_installed(command)
+        elif program == "export" or (program == "source" and self._installs):
+            self._keep_variables(command)
+        elif program == "source" or (command.startswith("python3 -m venv ") and not self._installs):
+            pass  # the tests have a virtual environment of their own
         else:
-            self.run(command)
+            self.printed.append(self.run(command))
+
+    def _keep_variables(self, command: str) -> None:
+        """Run a command that changes the variables of the commands after it."""
+        variables = self.run(f"{command} && env -0").split("\0")
+        self._environ = dict(variable.split("=", 1) for variable in variables if variable)
 
     def run(self, command: str) -> str:
         """Run a command to its end, and return what it prints.
@@ -82,11 +101,11 @@ class PrintedPage:
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
-            env=self._environment(),
+            env=self._environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=START_SECONDS,
+            timeout=COMMAND_SECONDS,
         )
         assert done.returncode == 0, f"$ {command}\n{done.stdout}"
         return done.stdout
@@ -94,9 +113,9 @@ class PrintedPage:
     def _start(self) -> None:
         with (self.folder / "server.log").open("wb") as log:
             self._running = subprocess.Popen(
-                ["bash", "-c", f"exec {self._server}"],
+                ["bash", "-c", f"exec {self._server.removesuffix(' &')}"],
                 cwd=self.folder,
-                env=self._environment(),
+                env=self._environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # `runserver` has a process below it
@@ -122,23 +141,37 @@ class PrintedPage:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(running.pid, signal.SIGKILL)
 
-    def _environment(self) -> dict[str, str]:
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(("MEW_", "DJANGO_"))}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return kept | {"PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-
 
 @contextlib.contextmanager
-def printed_page(folder: Path, *, server: str, port: int) -> Iterator[PrintedPage]:
+def printed_page(
+    folder: Path,
+    *,
+    server: str,
+    port: int,
+    wheels: Path | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[PrintedPage]:
     """A folder in which to follow a page. The port is that of the page, so only one test at a time uses it."""
     with (Path(tempfile.gettempdir()) / f"asgi_realtime-page-{port}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert not _is_open(port), f"the page uses port {port}, where another program listens: stop it"
-        page = PrintedPage(folder, server, port)
+        page = PrintedPage(folder, server, port, wheels, environ)
         try:
             yield page
         finally:
             page.stop()
+
+
+def _environment(wheels: Path | None) -> dict[str, str]:
+    """The variables of a reader: without the virtual environment of the tests, if the page makes one."""
+    environ = {name: text for name, text in os.environ.items() if not name.startswith(("MEW_", "DJANGO_"))}
+    own = Path(sys.executable).parent
+    path = [folder for folder in environ["PATH"].split(os.pathsep) if Path(folder) != own]
+    environ["PYTHONUNBUFFERED"] = "1"
+    if wheels is None:
+        return environ | {"PATH": os.pathsep.join([str(own), *path]), "PYTHONPATH": str(ROOT)}
+    environ.pop("PYTHONPATH", None)
+    return environ | {"PATH": os.pathsep.join(path), "PIP_FIND_LINKS": str(wheels)}
 
 
 def _is_open(port: int) -> bool:
