@@ -24,7 +24,7 @@ WORKERS ?= $(shell expr 3 '*' "$$(getconf _NPROCESSORS_ONLN)" / 2)
 # The tests start hundreds of Python processes. Each would compile all modules of this folder again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo demo-cluster demo-flask demo-django websocket-test test test-faults test-django test-redis-clients test-five-minutes test-writers check check-deployment format bench docs clean
+.PHONY: setup demo demo-cluster demo-flask demo-django websocket-test test test-faults test-django test-redis-clients test-matrix test-five-minutes test-writers check check-deployment check-package lock release-notes format bench docs clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp $(SCHEMA)/node_modules/.stamp benchmarks/node/node_modules/.stamp websocket-test
 
@@ -80,6 +80,27 @@ test-five-minutes: setup
 	@scripts/system-packages
 	FIVE_MINUTES=long $(BIN)/pytest tests/hosts/test_five_minutes.py
 
+# The suite with each Python that this machine has, with the newest dependencies and with the oldest: MATRIX="3.12 3.13".
+test-matrix: setup
+	@scripts/system-packages
+	@scripts/test-matrix .cache/matrix $(MATRIX)
+
+# Builds, checks and installs the wheel, the source distribution and the npm package. Leaves the first two, and their SBOM,
+# in .cache/package/dist.
+check-package: $(CLIENT)/node_modules/.stamp
+	@scripts/check-package .cache/package
+	npm run build --prefix $(CLIENT)
+	npm run check:package --prefix $(CLIENT)
+
+# The newest dependencies that fit together, with their hashes.
+lock: $(VENV)/dev.stamp
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --all-extras --generate-hashes --no-emit-index-url --no-header \
+	  --python-version 3.11 --output-file requirements.lock pyproject.toml
+
+release-notes:
+	@$(BIN)/python scripts/release_notes.py
+
 # The files of examples/deployment, with hadolint, the Compose specification and the schemas of Kubernetes.
 check-deployment:
 	@scripts/check-deployment .cache/deployment
@@ -106,8 +127,10 @@ bench: $(VENV)/bench.stamp benchmarks/node/node_modules/.stamp
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.recovery
 
+# The documentation site, in .cache/site/html. A link that leads nowhere fails.
 docs: $(VENV)/dev.stamp
-	$(BIN)/pytest tests/test_docs.py tests/test_readme.py tests/test_exports.py
+	$(BIN)/python -m scripts.site_pages .cache/site
+	$(BIN)/zensical build --strict --config-file .cache/site/zensical.toml
 
 clean:
 	rm -rf $(VENV) .cache $(WIRE)/node_modules $(SCHEMA)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist $(PAGE) benchmarks/node/node_modules

@@ -65,7 +65,14 @@ class RealtimeMiddleware:
     _around_host_code: AroundHostCode | None = None
     """What a framework does around code of the host. A subclass for that framework sets it."""
 
-    if TYPE_CHECKING:
+    if not TYPE_CHECKING:  # accepts all arguments, to report wrong ones at start-up
+
+        def __init__(
+            self, app, *positional, gateways=None, settings=None, metrics=None, tracing=None, redis=None, **unknown
+        ):
+            self._mount(app, gateways, settings, metrics, tracing, redis, positional, unknown)
+
+    else:  # type checkers see this signature, and so does the reference of the site, which takes the last one
 
         def __init__(
             self,
@@ -77,13 +84,6 @@ class RealtimeMiddleware:
             tracing: Tracing | None = None,
             redis: RedisClient | None = None,
         ) -> None: ...
-
-    else:  # accepts all arguments, to report wrong ones at start-up; type checkers see the signature above
-
-        def __init__(
-            self, app, *positional, gateways=None, settings=None, metrics=None, tracing=None, redis=None, **unknown
-        ):
-            self._mount(app, gateways, settings, metrics, tracing, redis, positional, unknown)
 
     def _mount(
         self,
