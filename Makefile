@@ -83,7 +83,7 @@ test-five-minutes: setup
 # The suite with each Python that this machine has, with the newest dependencies and with the oldest: MATRIX="3.12 3.13".
 test-matrix: setup
 	@scripts/system-packages
-	@scripts/test-matrix .cache/matrix $(MATRIX)
+	@WORKERS=$(WORKERS) scripts/test-matrix .cache/matrix $(MATRIX)
 
 # Builds, checks and installs the wheel, the source distribution and the npm package. Leaves the first two, and their SBOM,
 # in .cache/package/dist.

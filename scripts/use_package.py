@@ -50,7 +50,7 @@ def use_every_name(extras: bool) -> None:
             getattr(asgi_realtime, name)
         except ImportError as error:
             assert not extras and f"asgi_realtime[{OF_EXTRAS[name]}]" in str(error), f"{name}: {error}"
-    for module in ("socketio", "testing", "wsgi", "uvicorn"):
+    for module in ("client", "socketio", "testing", "wsgi", "uvicorn"):
         importlib.import_module(f"asgi_realtime.{module}")
 
 
