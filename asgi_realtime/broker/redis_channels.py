@@ -18,7 +18,7 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.encoding import Decode
 from asgi_realtime.broker.redis_feed import Channel, Feed
 from asgi_realtime.broker.redis_lag import MeasuredFeed
-from asgi_realtime.broker.redis_repair import COMPARED_AT_ONCE, catch_up
+from asgi_realtime.broker.redis_repair import COMPARED_AT_ONCE, begin_at, catch_up
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import BROKER_GAPS, BROKER_LAG_SECONDS
@@ -284,9 +284,9 @@ class Channels:
             feed.epoch = state.epoch
         if not feed.checked:
             feed.checked = state.now
-        for channel, number in zip(channels, state.last, strict=True):
-            if channel.last is None and channel.since is None:
-                channel.last = number
+        if not all([begin_at(channel, number) for channel, number in zip(channels, state.last, strict=True)]):
+            self._tasks.spawn(self._repair(feed, always=True), name="comparing for early members")
+        for channel in channels:
             channel.confirm()
 
     def _subscribe_needed(self, feed: Feed, link: Link) -> list[Channel]:
@@ -361,18 +361,19 @@ class Channels:
         self._gaps.add(feed.gateway)
         self._tasks.spawn(self._repair(feed), name="repair")
 
-    async def _repair(self, feed: Feed, *, whole: bool = True) -> None:
+    async def _repair(self, feed: Feed, *, whole: bool = True, always: bool = False) -> None:
         async with feed.lock:
             link = self._current(feed)
-            if link is None or not feed.holding:
+            if link is None or not (feed.holding or always):
                 return  # the next link repairs it, or has done so
+            feed.hold()  # an earlier repair may have released it
             try:
                 await self._catch_up(feed, link, whole=whole)
             except LinkLost:
                 pass
             except hiredis.ReplyError as error:
-                extra = log_fields(feed.gateway)
-                logger.error("%s: Redis refused to return missed messages: %s", feed.gateway, error, extra=extra)
+                text = "%s: Redis refused to return missed messages: %s"
+                logger.error(text, feed.gateway, error, extra=log_fields(feed.gateway))
                 link.abort()
             except BaseException:
                 link.abort()  # the next link tries again
@@ -388,8 +389,8 @@ class Channels:
                     try:
                         await self._repair(feed)
                     except Exception:
-                        extra = log_fields(feed.gateway)
-                        logger.exception("%s: a comparison with Redis failed", feed.gateway, extra=extra)
+                        text = "%s: a comparison with Redis failed"
+                        logger.exception(text, feed.gateway, extra=log_fields(feed.gateway))
 
 
 def _by_feed(channels: Iterable[Channel]) -> Mapping[Feed, list[Channel]]:

@@ -62,7 +62,7 @@ class Channel:
         """How many calls wait for that."""
         self.expected_at: int | None = None
         """It may have members already, while Redis is away: the time of Redis until which nothing was missed before
-        they came. None: it has none until it is confirmed."""
+        they came. None: it has none until it is confirmed, or what they missed was reported."""
         self.since: int | None = None
         """The number of the command that adds its first members. What was published after it is read from history."""
         self.entered = False
@@ -177,11 +177,7 @@ class Feed:
             self._hold_message(message)
         elif not epoch:
             self._deliver_volatile(message)
-        elif (
-            message.epoch != self.epoch
-            and self.epoch is not None
-            or (channel.last is not None and message.previous > channel.last)
-        ):
+        elif (message.epoch != self.epoch and self.epoch is not None) or _follows_gap(message):
             self.hold()
             self._hold_message(message)
             self._repair(self)
@@ -397,4 +393,6 @@ class Feed:
 
 def _follows_gap(message: Message) -> bool:
     """Whether the message before it, to the same target, was not delivered."""
-    return message.channel.last is not None and message.previous > message.channel.last
+    channel = message.channel
+    last = channel.expected_at if channel.last is None else channel.last
+    return last is not None and message.previous > last

@@ -27,6 +27,18 @@ COMPARED_AT_ONCE: Final = 512
 """Targets in one script, so that Redis serves other clients in between."""
 
 
+def begin_at(channel: Channel, number: int) -> bool:
+    """Begin a channel that was just subscribed to with the number that it has in Redis.
+
+    False: something was published to members who came before the subscription. Only a comparison reports it to them.
+    """
+    if channel.last is None and channel.since is None:
+        if channel.expected_at is not None and number > channel.expected_at:
+            return False
+        channel.last = number
+    return True
+
+
 class Comparison:
     """What Redis has of a feed's channels, compared with what was delivered."""
 
@@ -200,7 +212,7 @@ async def _read_missed(feed: Feed, link: Link, keys: Keys, ttl: int, found: Comp
 
 def _report_missed(feed: Feed, found: Comparison, meter: Meter) -> None:
     for channel in found.lost:
-        channel.last = None
+        channel.last = channel.expected_at = None
     subscriptions = [each for each in map(feed.subscription, found.lost) if each is not None]
     try:
         if found.commands_lost or len(subscriptions) < len(found.lost):

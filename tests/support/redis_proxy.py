@@ -72,15 +72,25 @@ class RedisProxy:
             self._held_changed.clear()
             await self._held_changed.wait()
 
+    def release(self) -> None:
+        """Pass what is held on at once, and hold nothing from now on."""
+        data = bytes(self.held)
+        for writer in self._to_clients():
+            writer.write(data)
+        self.held.clear()
+        self._passing.set()
+
     def cut_after(self, size: int) -> None:
         """Pass the first held bytes on, and then close every connection."""
         data = bytes(self.held[:size])
-        for writer in list(self._writers):
-            if writer.get_extra_info("sockname")[1:2] == (self.port,):
-                writer.write(data)
-                writer.close()
+        for writer in self._to_clients():
+            writer.write(data)
+            writer.close()
         self.held.clear()
         self._passing.set()
+
+    def _to_clients(self) -> list[asyncio.StreamWriter]:
+        return [writer for writer in self._writers if writer.get_extra_info("sockname")[1:2] == (self.port,)]
 
     # Passing on
 
