@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from asgi_realtime.runtime import time_source
+from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import UserId
 
@@ -84,6 +85,7 @@ class _ExpiringMap(Generic[KeyT]):
         self.ttl = ttl
         self._capacity = capacity
         self._clock = clock
+        self._warnings = LogLimit()
         self._entries: dict[KeyT, tuple[float, float]] = {}  # key: (expires, value), oldest first
 
     def __bool__(self) -> bool:
@@ -97,8 +99,8 @@ class _ExpiringMap(Generic[KeyT]):
             expired = self._entries[oldest][0] <= now
             if not expired and len(self._entries) <= self._capacity:
                 break
-            if not expired:
-                logger.warning("more than %d revocations at once: the oldest one is removed", self._capacity)
+            if not expired and (more := self._warnings.more()) is not None:
+                logger.warning("more than %d revocations at once: the oldest one is removed%s", self._capacity, more)
             del self._entries[oldest]
 
     def get(self, key: KeyT) -> float | None:

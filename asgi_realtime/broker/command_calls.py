@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.runtime.tasks import Tasks
-
-logger = logging.getLogger("asgi_realtime")
 
 
 class CommandCall:
@@ -59,7 +56,7 @@ class CommandCalls:
             _settle(call.begun, None)
         if isinstance(outcome, Exception):
             if call is None:
-                logger.error("a command of another process failed here", exc_info=outcome)
+                self._tasks.failures.failed(None, "a command of another process failed here", outcome)
             else:
                 _settle(call.outcome, outcome)
         elif outcome is not None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Protocol
 
-from asgi_realtime.runtime.log_fields import log_fields
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.publications import Publication
-
-logger = logging.getLogger("asgi_realtime")
 
 
 class PublicationReceiver(Protocol):
@@ -18,14 +15,14 @@ class PublicationReceiver(Protocol):
         """Write a publication to its recipients. Returns the number of connections."""
 
 
-def deliver(receiver: PublicationReceiver, publication: Publication) -> int:
+def deliver(receiver: PublicationReceiver, publication: Publication, failures: FailureLog) -> int:
     """Deliver a publication to the receiver. Returns the number of connections it was written to.
 
-    An error of the receiver is logged, and 0 is returned. It must not reach the publisher or stop the broker.
+    An error of the receiver goes to `failures`, and 0 is returned. It must not reach the publisher or stop the broker.
     """
     try:
         return receiver.deliver(publication)
-    except Exception:
-        extra = log_fields(publication.gateway, event=publication.event)
-        logger.exception("delivering %r failed", publication.event, extra=extra)
+    except Exception as error:
+        event = publication.event
+        failures.failed(publication.gateway, "delivering a broadcast failed", error, about=repr(event), event=event)
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Publication, Receipt
 
@@ -18,10 +19,12 @@ class Interruption:
     Args:
         receiver: the one of the broker.
         local: whether publications are delivered in this process and queued, as with `MEW_ON_BROKER_DOWN=local`.
+        failures: logs deliveries that fail.
     """
 
-    def __init__(self, receiver: BrokerReceiver, *, local: bool) -> None:
+    def __init__(self, receiver: BrokerReceiver, *, local: bool, failures: FailureLog) -> None:
         self.receiver = receiver
+        self._failures = failures
         self.queue: list[Publication] = []
         """Publications that were delivered here and have no position, in order."""
         self._local = local
@@ -42,7 +45,8 @@ class Interruption:
             if len(self.queue) >= _QUEUED:
                 raise BrokerUnavailable("Redis is away, and the queue is full")
             self.queue.append(publication)
-        receipt = Receipt(position=None, delivered_locally=deliver(self.receiver, publication), replicated=False)
+        delivered = deliver(self.receiver, publication, self._failures)
+        receipt = Receipt(position=None, delivered_locally=delivered, replicated=False)
         if key is not None:
             self._receipts[publication.gateway, key] = receipt
         return receipt

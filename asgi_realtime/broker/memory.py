@@ -13,6 +13,7 @@ from asgi_realtime.broker.history import History
 from asgi_realtime.broker.interruption import Interruption, unavailable
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.runtime import time_source
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.commands import Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -60,6 +61,7 @@ class MemoryBroker:
         self._interruption: Interruption | None = None
         self._steps: deque[Callable[[], None]] = deque()
         self._stepping = False
+        self._failures = FailureLog()
 
     @property
     def ready(self) -> bool:
@@ -91,7 +93,7 @@ class MemoryBroker:
         Raises:
             BrokerUnavailable: it has not started, or is interrupted.
         """
-        self._interruption = Interruption(self._running(), local=local)
+        self._interruption = Interruption(self._running(), local=local, failures=self._failures)
         self._receiver = None
 
     def resume(self) -> None:
@@ -124,7 +126,7 @@ class MemoryBroker:
         if key is not None:
             self._receipts.put(publication.gateway, key, done, now)
 
-        self._in_order(lambda: done.set_result(_receipt(receiver, publication)))
+        self._in_order(lambda: done.set_result(self._receipt(receiver, publication)))
         # Done already, unless the receiver has called this while it delivers another publication.
         return done.result() if done.done() else await asyncio.shield(done)
 
@@ -204,12 +206,16 @@ class MemoryBroker:
         """Deliver while no other step runs, and then run the steps that were queued by it."""
         self._stepping = True
         try:
-            receipt = _receipt(receiver, publication)
+            receipt = self._receipt(receiver, publication)
             while self._steps:
                 self._steps.popleft()()
         finally:
             self._stepping = False
         return receipt
+
+    def _receipt(self, receiver: BrokerReceiver, publication: Publication) -> Receipt:
+        delivered = deliver(receiver, publication, self._failures)
+        return Receipt(position=publication.position, delivered_locally=delivered, replicated=False)
 
     def _in_order(self, step: Callable[[], None]) -> None:
         """Run a step, after those before it.
@@ -226,11 +232,6 @@ class MemoryBroker:
                 self._steps.popleft()()
         finally:
             self._stepping = False
-
-
-def _receipt(receiver: BrokerReceiver, publication: Publication) -> Receipt:
-    delivered = deliver(receiver, publication)
-    return Receipt(position=publication.position, delivered_locally=delivered, replicated=False)
 
 
 def _not_started() -> BrokerUnavailable:

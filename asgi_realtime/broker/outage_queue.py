@@ -17,6 +17,7 @@ from asgi_realtime.broker.redis_publisher import Attempt, InDoubt
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import OUTAGE_QUEUE
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.commands import Command, TakeOver
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -87,6 +88,7 @@ class OutageQueue:
         self._take_overs = OutageTakeOvers(broker)
         self._filled = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
+        self._failures = FailureLog()
 
     def __len__(self) -> int:
         """How many publications are queued."""
@@ -134,7 +136,7 @@ class OutageQueue:
         receiver = self._running()
         if publication.volatile:
             if self._is_away():
-                return Receipt(position=None, delivered_locally=deliver(receiver, publication), replicated=False)
+                return self._receipt(receiver, publication)
             return await self._broker.publish(publication)
         now = asyncio.get_running_loop().time()
         queued = _Queued(publication, key, self._broker.new_origin(), now)
@@ -184,10 +186,14 @@ class OutageQueue:
         self._delivered_here += 1
         unconfirmed[queued.origin] = True
         self._filled.set()
-        receipt = Receipt(position=None, delivered_locally=deliver(receiver, publication), replicated=False)
+        receipt = self._receipt(receiver, publication)
         if key is not None:
             self._receipts[key] = receipt
         return receipt
+
+    def _receipt(self, receiver: BrokerReceiver, publication: Publication) -> Receipt:
+        delivered = deliver(receiver, publication, self._failures)
+        return Receipt(position=None, delivered_locally=delivered, replicated=False)
 
     async def _send(self) -> None:
         """Send what is kept, in order, when Redis is available."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
@@ -36,8 +35,6 @@ from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Newest, Position, Publication, Receipt, ReplyTo, Subscription, Target
 from asgi_realtime.values.questions import CommandDone, NodeAnswers, Question
-
-logger = logging.getLogger("asgi_realtime")
 
 OTHERS_TIMEOUT: Final = 5.0
 """Seconds that a refresh of rooms is awaited at other processes. Over: its caller continues."""

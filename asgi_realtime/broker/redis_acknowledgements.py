@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,10 +11,9 @@ from asgi_realtime.payloads.encoding import encode_json
 from asgi_realtime.redis.gateway_links import GatewayLinks
 from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import LinkLost
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import ReplyTo
-
-logger = logging.getLogger("asgi_realtime")
 
 
 class _Acknowledgement(msgspec.Struct, array_like=True, frozen=True):
@@ -37,6 +35,7 @@ class Acknowledgements:
 
     def __init__(self, links: GatewayLinks) -> None:
         self._links = links
+        self._failures = FailureLog()
         self.received: Callable[[int, list[Json]], None] = lambda number, values: None
         """Called with the number of a call of this process, and the values of an acknowledgement."""
 
@@ -70,6 +69,6 @@ class Acknowledgements:
             found = _decoder.decode(message)
             values = msgspec.json.decode(found.json, type=list[Any]) if found.json else found.values
         except msgspec.DecodeError as error:
-            logger.error("an acknowledgement in Redis cannot be read: %s", error)
+            self._failures.failed(None, "an acknowledgement in Redis cannot be read", error, traceback=False)
             return
         self.received(found.number, values)

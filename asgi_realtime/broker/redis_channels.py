@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -28,12 +27,9 @@ from asgi_realtime.redis.keys import COMMANDS, suffixes
 from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, send_script
-from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Subscription, Target
-
-logger = logging.getLogger("asgi_realtime")
 
 COMPARE_EVERY: Final = 30.0
 """Seconds between comparisons of what was delivered with the numbers in Redis. With a short history more often."""
@@ -213,6 +209,7 @@ class Channels:
                 commanded=self._commanded,
                 unconfirmed=self._unconfirmed,
                 decode=self._decode,
+                failures=self._tasks.failures,
             )
             if isinstance(feed, MeasuredFeed):
                 feed.lag = self._meter.histogram(BROKER_LAG_SECONDS, gateway=gateway)
@@ -275,8 +272,7 @@ class Channels:
         if isinstance(reply, LinkLost):
             return
         if isinstance(reply, Exception):
-            extra = log_fields(feed.gateway)
-            logger.error("%s: Redis did not return the state of history: %s", feed.gateway, reply, extra=extra)
+            feed.failures.failed(feed.gateway, "Redis did not return the state of history", reply, traceback=False)
             link.abort()
             return
         state = HistoryState(reply)
@@ -372,8 +368,7 @@ class Channels:
             except LinkLost:
                 pass
             except hiredis.ReplyError as error:
-                text = "%s: Redis refused to return missed messages: %s"
-                logger.error(text, feed.gateway, error, extra=log_fields(feed.gateway))
+                feed.failures.failed(feed.gateway, "Redis refused to return missed messages", error, traceback=False)
                 link.abort()
             except BaseException:
                 link.abort()  # the next link tries again
@@ -388,9 +383,8 @@ class Channels:
                     feed.hold()
                     try:
                         await self._repair(feed)
-                    except Exception:
-                        text = "%s: a comparison with Redis failed"
-                        logger.exception(text, feed.gateway, extra=log_fields(feed.gateway))
+                    except Exception as error:
+                        feed.failures.failed(feed.gateway, "a comparison with Redis failed", error)
 
 
 def _by_feed(channels: Iterable[Channel]) -> Mapping[Feed, list[Channel]]:

@@ -16,7 +16,6 @@ until the process has subscribed and what was published to the room since the co
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
@@ -27,11 +26,10 @@ from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.broker.encoding import Decode, decode_command, origin_of
 from asgi_realtime.redis.keys import suffixes
 from asgi_realtime.redis.link import Link
-from asgi_realtime.runtime.log_fields import log_fields
+from asgi_realtime.runtime.failure_log import FailureLog
+from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Position, Subscription, Target
-
-logger = logging.getLogger("asgi_realtime")
 
 HELD_BYTES: Final = 16 * 1024 * 1024
 """Most bytes that are held while history is read. Over: what comes is dropped, and history is read again. Then twice as
@@ -95,6 +93,7 @@ class Feed:
         commanded: called with the origin of each command and what carrying it out returned or raised.
         unconfirmed: by origin, what this process publishes, until it comes. True: delivered while Redis was away.
         decode: reads a publication.
+        failures: logs what fails.
     """
 
     def __init__(
@@ -107,9 +106,13 @@ class Feed:
         commanded: Callable[[str, Awaitable[object] | Exception | None], None],
         unconfirmed: dict[str, bool],
         decode: Decode,
+        failures: FailureLog,
     ) -> None:
         self.gateway = gateway
         self.receiver = receiver
+        self.failures = failures
+        self.warnings = LogLimit()
+        """Limits the lines about what clients have missed."""
         self._repair = repair
         self._subscribe = subscribe
         self._commanded = commanded
@@ -139,7 +142,6 @@ class Feed:
         self._several: dict[int, None] = {}
         self._released: asyncio.Future[None] | None = None
         self._waiting: dict[int, asyncio.Future[int]] = {}
-        self._unreadable = 0
 
     @property
     def holding(self) -> bool:
@@ -185,10 +187,8 @@ class Feed:
             self.deliver(message)
 
     def _drop_unreadable(self, error: Exception) -> None:
-        """Drop what is not from this package. Only the first is logged: others may come at any rate."""
-        self._unreadable += 1
-        if self._unreadable == 1:
-            logger.error("%s: cannot read a message in Redis: %s", self.gateway, error, extra=log_fields(self.gateway))
+        """Drop what is not from this package. It may come at any rate."""
+        self.failures.failed(self.gateway, "a message in Redis cannot be read", error, traceback=False)
 
     def _hold_message(self, message: Message) -> None:
         assert self._held is not None
@@ -341,7 +341,7 @@ class Feed:
             return 0
         if publication.target is not target and position is not None:
             self._keep_several(message)
-        return deliver(self.receiver, publication)
+        return deliver(self.receiver, publication, self.failures)
 
     def _keep_several(self, message: Message) -> None:
         self._several[message.number] = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -20,9 +19,8 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.gateway_links import GatewayLinks
 from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import Link, LinkLost, Reply
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.questions import CommandDone, NodeAnswer, NodeAnswers, Question
-
-logger = logging.getLogger("asgi_realtime")
 
 MOST_PENDING: Final = 1_000
 """Most questions of this process that wait for answers. Over: `BrokerUnavailable`."""
@@ -73,6 +71,7 @@ class Questions:
 
     def __init__(self, links: GatewayLinks, *, when_done: Callable[[CommandDone, Callable[[], None]], object]) -> None:
         self._links = links
+        self._failures = FailureLog()
         self._when_done = when_done
         self._keys = links.keys(SHARED)
         self._questions = self._keys.channel("questions")
@@ -96,7 +95,7 @@ class Questions:
             elif name == self._answers_of(self._links.node):
                 self._take(_answered_decoder.decode(payload))
         except msgspec.DecodeError as error:
-            logger.error("a question or an answer in Redis cannot be read: %s", error)
+            self._failures.failed(None, "a question or an answer in Redis cannot be read", error, traceback=False)
 
     async def ask(self, link: Link, question: Question | CommandDone, seconds: float) -> NodeAnswers:
         """Ask every process, and wait for `seconds` at most.

@@ -217,24 +217,24 @@ def _report_missed(feed: Feed, found: Comparison, meter: Meter) -> None:
     try:
         if found.commands_lost or len(subscriptions) < len(found.lost):
             meter.counter(BROKER_COMMANDS_LOST, gateway=feed.gateway).value += 1
-            logger.warning(
-                "%s: commands, such as the removal of a user from a room, may be missing, and history in Redis does not"
-                " reach back; clients are closed with 1012, so that they connect again",
-                feed.gateway,
-                extra=log_fields(feed.gateway),
+            _warn(
+                feed,
+                "commands, such as the removal of a user from a room, may be missing, and history in Redis does not "
+                "reach back; clients are closed with 1012, so that they connect again",
             )
             feed.receiver.apply(EndAll(None if feed.gateway == SHARED else feed.gateway), None)
         else:
             meter.counter(BROKER_RESYNCS, gateway=feed.gateway).value += 1
-            logger.warning(
-                "%s: history in Redis does not reach back; clients are sent realtime:resync",
-                feed.gateway,
-                extra=log_fields(feed.gateway),
-            )
+            _warn(feed, "history in Redis does not reach back; clients are sent realtime:resync")
             feed.receiver.resync(feed.gateway, None if found.everything else subscriptions)
-    except Exception:
-        extra = log_fields(feed.gateway)
-        logger.exception("%s: it failed to tell clients that events are missing", feed.gateway, extra=extra)
+    except Exception as error:
+        feed.failures.failed(feed.gateway, "telling clients that events are missing failed", error)
+
+
+def _warn(feed: Feed, text: str) -> None:
+    more = feed.warnings.more(text)
+    if more is not None:
+        logger.warning("%s: %s%s", feed.gateway, text, more, extra=log_fields(feed.gateway))
 
 
 async def _deliver(feed: Feed, missed: list[Message], found: Comparison, epochs: set[str | None]) -> bool:

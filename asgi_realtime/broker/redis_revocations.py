@@ -18,6 +18,7 @@ from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, run_script
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.commands import RevokeToken, RevokeUser
 from asgi_realtime.values.ids import UserId
 
@@ -44,6 +45,7 @@ class SharedRevocations:
         self._own = own
         self._key = keys.revocations
         self._on_new = on_new
+        self._failures = FailureLog()
         self._number = 0
         """How many were in Redis when it was last compared."""
 
@@ -104,7 +106,7 @@ class SharedRevocations:
             except LinkLost:
                 continue
             except hiredis.ReplyError as error:
-                logger.error("Redis refused to return the revocations: %s", error)
+                self._failures.failed(None, "Redis refused to return the revocations", error, traceback=False)
 
     def _add(self, text: str, seconds: float) -> bool:
         """Add one of Redis to those of this process. Returns whether it is new here."""

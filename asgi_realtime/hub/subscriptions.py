@@ -14,7 +14,6 @@ as rooms and users. `Members.has` says which targets have members.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Collection, Sequence
 from typing import Final, Protocol
 
@@ -26,8 +25,6 @@ from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Subscription, Target
-
-logger = logging.getLogger("asgi_realtime")
 
 UNSUBSCRIBE_DELAY = 10.0
 """Seconds from a room's last member to unsubscribing. A client that comes back within that time, because it reloads its
@@ -237,8 +234,9 @@ class Subscriptions:
     async def _unsubscribe(self, subscriptions: Collection[Subscription]) -> None:
         try:
             await run_with_timeout(self._timeout, self._broker.unsubscribe(subscriptions))
-        except TimeoutError:
-            logger.warning("the broker did not answer when this process unsubscribed from %d rooms", len(subscriptions))
+        except TimeoutError as error:
+            what = "the broker did not answer when this process unsubscribed from rooms"
+            self._tasks.failures.failed(None, what, error, about=str(len(subscriptions)))
 
     def stop(self) -> None:
         """Drop everything: the broker has stopped, or is about to."""

@@ -21,6 +21,7 @@ from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.redis.node_lease import NodeLease
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, load_scripts
+from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 
@@ -67,6 +68,7 @@ class RedisPresence:
         self._timeout = timeout
         self._call_later = call_later
         self._tasks = Tasks()
+        self._refusals = LogLimit()
         self._stack = contextlib.ExitStack()
         self._begin()
 
@@ -82,8 +84,6 @@ class RedisPresence:
         """The link on which this node has its lease."""
         self._quiet_until = 0.0
         """When users may be announced as offline again. After an outage, other nodes need time to write theirs."""
-        self._refusal: str | None = None
-        """Why Redis refused last. It is logged once."""
         self._without_scripts = False
         """Whether Redis has lost the scripts (SCRIPT FLUSH)."""
         self._offline: Announce | None = None
@@ -283,9 +283,8 @@ class RedisPresence:
             self._outdated.set()
         elif reason.startswith("NOSCRIPT"):
             self._without_scripts = True
-        elif reason != self._refusal:
-            logger.error("presence: Redis refused: %s", reason)
-            self._refusal = reason
+        elif (more := self._refusals.more(reason)) is not None:
+            logger.error("presence: Redis refused: %s%s", reason, more)
 
     async def _watch(self) -> None:
         """Renew the lease, and remove nodes that have died."""
@@ -293,13 +292,12 @@ class RedisPresence:
             self._outdated.clear()
             try:
                 await self._renew()
-                self._refusal = None
             except (LinkLost, BrokerUnavailable):
                 pass
             except hiredis.ReplyError as error:
                 self._failed(str(error))
-            except Exception:
-                logger.exception("presence: renewing the lease failed")
+            except Exception as error:
+                self._tasks.failures.failed(None, "presence: renewing the lease failed", error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._lease.next_in):
                     await self._outdated.wait()

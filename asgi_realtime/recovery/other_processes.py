@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -12,8 +11,6 @@ import msgspec
 from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import ConnectionId, GatewayName
-
-logger = logging.getLogger("asgi_realtime")
 
 
 class _End(msgspec.Struct, array_like=True, frozen=True, tag="end"):
@@ -82,7 +79,7 @@ class OtherProcesses:
         try:
             found = _decoder.decode(message)
         except msgspec.DecodeError as error:
-            logger.error("a message from another process cannot be read: %s", error)
+            self._tasks.failures.failed(None, "a message from another process cannot be read", error, traceback=False)
             return
         if isinstance(found, _End):
             self._tasks.spawn(self._answer(found), name="ending a connection")

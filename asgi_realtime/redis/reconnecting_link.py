@@ -268,7 +268,7 @@ class ReconnectingLink:
         if not self._stopped and not isinstance(
             error, LinkLost | ConfigurationError | hiredis.ReplyError | TimeoutError
         ):
-            logger.error("Redis: a new connection could not be used", exc_info=error)
+            self._tasks.failures.failed(None, "Redis: a new connection could not be used", error)
         self._settle_first_attempt(error if isinstance(error, ConfigurationError) else None)
         if isinstance(error, LinkLost) and refusal is not None:
             return refusal

@@ -5,44 +5,40 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.log_fields import LoggedConnection, log_fields
+from asgi_realtime.runtime.log_limit import LogLimit
 
 logger = logging.getLogger("asgi_realtime")
-
-INTERVAL: Final = 60.0
-"""Seconds in which each cause is logged once."""
-_MOST_CAUSES: Final = 500
-"""Most causes that are stored. Then all are removed."""
 
 
 class _Cause(NamedTuple):
     """What failures have in common. The text of an error is no part of it: it often contains an id of the client."""
 
-    endpoint: str
+    endpoint: str | None
     what: str
-    kind: type[BaseException]
-    place: tuple[str, int] | None
-    """File and line where the error was raised. None: it was not raised."""
+    kind: type[BaseException] | None = None
+    place: tuple[str, int] | None = None
+    """File and line where the error was raised. None: it was not raised, or it does not matter."""
 
 
 class FailureLog:
     """Logs the first failure of each cause in a minute with its traceback, and later how many others there were."""
 
     def __init__(self, *, clock: Callable[[], float] = time_source.read_monotonic) -> None:
-        self._clock = clock
-        self._causes: dict[_Cause, tuple[float, int]] = {}
+        self._limit = LogLimit(clock=clock)
 
     def failed(
         self,
-        endpoint: str,
+        endpoint: str | None,
         what: str,
         error: BaseException,
         *,
         about: str = "",
+        traceback: bool = True,
         connection: LoggedConnection | None = None,
         event: str | None = None,
     ) -> None:
@@ -51,27 +47,27 @@ class FailureLog:
         An error that says that something was too slow or is unavailable is logged without a traceback.
 
         Args:
-            endpoint: where: a gateway.
+            endpoint: where: a gateway. None: everywhere, or not known.
             what: what failed. One of few texts: it is a part of the cause.
             error: the exception.
             about: which client or object, for the text. It is no part of the cause.
+            traceback: False: the error says everything. It is logged without a traceback, and neither its type nor
+                where it was raised is a part of the cause.
             connection: the connection that it is about, for the fields of the record.
             event: the event, in the same way.
         """
-        cause, now = _Cause(endpoint, what, type(error), _place(error.__traceback__)), self._clock()
-        until, unwritten = self._causes.get(cause, (now, 0))
-        if now < until:
-            self._causes[cause] = until, unwritten + 1
+        cause = (
+            _Cause(endpoint, what, type(error), _place(error.__traceback__)) if traceback else _Cause(endpoint, what)
+        )
+        more = self._limit.more(cause)
+        if more is None:
             return
-        if cause not in self._causes and len(self._causes) >= _MOST_CAUSES:
-            self._causes.clear()
-        self._causes[cause] = now + INTERVAL, 0
+        where = "" if endpoint is None else f"{endpoint}: "
         which = f" ({about})" if about else ""
-        more = f"; {unwritten} more since the last line" if unwritten else ""
         has_traceback = cause.place is not None and not isinstance(error, TimeoutError | BrokerUnavailable)
         logger.error(
-            "%s: %s%s: %r%s",
-            *(endpoint, what, which, error, more),
+            "%s%s%s: %r%s",
+            *(where, what, which, error, more),
             exc_info=error if has_traceback else None,
             extra=log_fields(endpoint, connection=connection, event=event),
         )

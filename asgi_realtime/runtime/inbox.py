@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
@@ -13,8 +12,6 @@ from typing import Any, TypeAlias
 from asgi_realtime.limits import Limits
 from asgi_realtime.runtime.coroutines import run_in_context
 from asgi_realtime.runtime.tasks import Tasks
-
-logger = logging.getLogger("asgi_realtime")
 
 Pending: TypeAlias = Coroutine[Any, Any, None] | None
 """The rest of the work, to be awaited. None: the work has ended."""
@@ -114,8 +111,8 @@ class Inbox:
                 rest = None
                 try:
                     rest = context.run(work)
-                except Exception:
-                    logger.exception("work of a connection failed")
+                except Exception as error:
+                    self._tasks.failures.failed(None, "work of a connection failed", error)
         finally:
             self.busy = False
             if self._queue and not self._tasks.closing:

@@ -23,14 +23,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import logging
 import types
 from asyncio import _enter_task, _leave_task, current_task
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import Any, Protocol
 
-logger = logging.getLogger("asgi_realtime")
+from asgi_realtime.runtime.failure_log import FailureLog
 
 
 class WorkQueue(Protocol):
@@ -43,11 +42,12 @@ class WorkQueue(Protocol):
 class StandbyTasks:
     """The pool of standby tasks of one event loop. A new one is made if none is idle."""
 
-    __slots__ = ("_own", "_idle")
+    __slots__ = ("_own", "_failures", "_idle")
 
-    def __init__(self, own: Callable[[asyncio.Task[Any]], None]) -> None:
-        """`own` is called with each task that gets work."""
+    def __init__(self, own: Callable[[asyncio.Task[Any]], None], failures: FailureLog) -> None:
+        """`own` is called with each task that gets work. `failures` logs work that raises."""
         self._own = own
+        self._failures = failures
         self._idle: list[StandbyTask] = []
 
     def begin(self, queue: WorkQueue, work: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
@@ -70,8 +70,8 @@ class StandbyTasks:
             rest = context.run(work, *arguments)
         except asyncio.CancelledError:
             pass  # the work cancelled its own task, and has ended
-        except Exception:
-            logger.exception("work of a connection failed")
+        except Exception as error:
+            self._failures.failed(None, "work of a connection failed", error)
         finally:
             _leave_task(loop, standby.task)
             if outer is not None:

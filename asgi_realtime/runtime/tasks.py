@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.standby_task import StandbyTasks
 
-logger = logging.getLogger("asgi_realtime")
 T = TypeVar("T")
 
 
 class Tasks:
-    """Owns tasks: an exception that no code awaits is logged once, and `aclose` cancels what is left."""
+    """Owns tasks: an exception that no code awaits is logged, and `aclose` cancels what is left."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._endless: set[asyncio.Task[Any]] = set()
-        self.standby = StandbyTasks(self._own)
+        self.failures = FailureLog()
+        """Logs what fails where no caller gets the exception."""
+        self.standby = StandbyTasks(self._own, self.failures)
         """Runs work at once, as a task that resumes it if it must wait."""
         self.closing = False
         """Whether `aclose` is running."""
@@ -52,7 +53,7 @@ class Tasks:
         self._tasks.discard(task)
         self._endless.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s failed", task.get_name(), exc_info=error)
+            self.failures.failed(None, "a task failed", error, about=task.get_name())
 
     async def until_idle(self) -> None:
         """Return when only endless tasks are left. Tasks that are started while waiting are awaited too."""

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from asgi_realtime.runtime.tasks import logger
+from asgi_realtime.runtime.failure_log import FailureLog
 
 OwnerT = TypeVar("OwnerT")
 
@@ -59,6 +59,7 @@ class TimerWheel:
         self._armed = 0
         self._passed = 0
         self._closed = False
+        self._failures = FailureLog()
 
     def schedule(self, deadline: float, owner: DeadlineOwner) -> None:
         """Call the owner's `on_deadline` once `deadline` (the loop's clock, seconds) has passed."""
@@ -90,8 +91,8 @@ class TimerWheel:
             for owner in self._slots.pop(heapq.heappop(self._order)):
                 try:
                     deadline = owner.on_deadline(now)
-                except Exception:
-                    logger.exception("a timer failed")
+                except Exception as error:
+                    self._failures.failed(None, "a timer failed", error)
                     continue
                 if deadline is not None:
                     self.schedule(deadline, owner)

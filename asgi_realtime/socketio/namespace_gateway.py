@@ -132,12 +132,14 @@ class NamespaceGateway(SocketIOGateway):
         expected = isinstance(refusal, _NotHandled | RateLimited)
         level = logging.INFO if expected else logging.WARNING
         name = self.loggable(event)
-        self._state.logger.log(
-            level,
-            "event %r from %s [%s]: %s",
-            *(name, connection.id, self.name, refusal.message),
-            extra=log_fields(connection=connection, event=name),
-        )
+        more = "" if expected else self._state.warnings.more((name, type(refusal)))
+        if more is not None:
+            self._state.logger.log(
+                level,
+                "event %r from %s [%s]: %s%s",
+                *(name, connection.id, self.name, refusal.message, more),
+                extra=log_fields(connection=connection, event=name),
+            )
         if isinstance(refusal, UnfitValues) and not internal(connection).transport.attempted(self._attempts):
             internal(connection).end(1008, TOO_MANY_ATTEMPTS)
 

@@ -251,7 +251,10 @@ class Participants:
             if self._state.loop is not None:
                 raise
             # Where the server has no lifespan, it starts with its first client. Until then there is no recipient.
-            self._state.logger.warning("an event was emitted before the server has started: %s", publication.event)
+            more = self._state.warnings.more("emitted too early")
+            if more is not None:
+                text = "an event was emitted before the server has started: %s%s"
+                self._state.logger.warning(text, publication.event, more)
 
     def request(self, publication: Publication, connections: Sequence[Connection]) -> None:
         """Send a publication of any process to clients, and their acknowledgements to where it came from."""

@@ -13,6 +13,7 @@ import hiredis
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.redis.link import Link, LinkLost
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
+from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.socketio.manager_server import server_of
 from asgi_realtime.socketio.published import PublishedMessage, Refused, decode
 
@@ -50,6 +51,7 @@ class RedisListener:
         self._lost = asyncio.Event()
         self._link: Link | None = None
         self._complaints: set[str] = set()
+        self._failures = LogLimit()
 
     async def run(self) -> None:
         """Listen until this is cancelled."""
@@ -125,8 +127,11 @@ class RedisListener:
                 await self._carry_out(decode(payload))
             except Refused as refused:
                 self._complain(str(refused))
-            except Exception:
-                self._logger.exception("a message on channel %s could not be carried out", self._channel)
+            except Exception as error:
+                more = self._failures.more(type(error))
+                if more is not None:
+                    text = "a message on channel %s could not be carried out%s"
+                    self._logger.exception(text, self._channel, more)
             if loop.time() > until:
                 await asyncio.sleep(0)  # others' turn
                 until = loop.time() + SECONDS_A_TURN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 from time import monotonic
 from typing import TypeVar
@@ -24,7 +23,6 @@ from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.transports.websocket_reader import WebSocketReader
 from asgi_realtime.values.text import is_longer
 
-logger = logging.getLogger("asgi_realtime")
 T = TypeVar("T")
 
 
@@ -178,8 +176,8 @@ class WebSocketCarrier:
             reader.too_large(message)
         except ProtocolError as error:
             reader.violated(error)
-        except Exception:
-            logger.exception("an application failed to receive")
+        except Exception as error:
+            self._options.tasks.failures.failed(None, "an application failed to receive", error)
             reader.failed()
         return False
 

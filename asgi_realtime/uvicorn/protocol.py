@@ -18,7 +18,7 @@ from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.uvicorn.cycle import WebSocketCycle
 from asgi_realtime.uvicorn.discarding_reader import DISCARDING_READER
 from asgi_realtime.uvicorn.frame_output import FrameOutput
-from asgi_realtime.uvicorn.server_context import ServerContext, logger
+from asgi_realtime.uvicorn.server_context import ServerContext
 
 _MAX_UNREAD_PONGS: Final = 65_536
 """Pings are not answered while more bytes wait to be sent: a client that does not read gets no pongs either."""
@@ -309,7 +309,7 @@ class WebSocketProtocol(FrameOutput):
             self.resume()
 
     def _reader_failed(self) -> None:
-        logger.exception("Exception in the reader of a WebSocket\n")
+        self._server.reader_failed()
         self._fail(1011, "", self.close_timeout)
 
     def _handle_control(self, frame: Ping | Pong | Fragment | Close) -> None:
@@ -365,7 +365,7 @@ class WebSocketProtocol(FrameOutput):
             try:
                 reader.websocket_closed(*(self._ended or (ABNORMAL, "")))
             except Exception:
-                logger.exception("Exception in the reader of a WebSocket\n")
+                self._server.reader_failed()
 
     # Time
 

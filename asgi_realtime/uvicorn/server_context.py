@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import Final, cast
 from weakref import WeakKeyDictionary
 
@@ -12,6 +13,7 @@ from uvicorn.server import ServerState
 
 from asgi_realtime.limits import Limits
 from asgi_realtime.runtime.budgets import Budget
+from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.runtime.timers import TimerWheel
 
 logger: Final = logging.getLogger("uvicorn.error")
@@ -23,7 +25,7 @@ _contexts: WeakKeyDictionary[Config, ServerContext] = WeakKeyDictionary()
 class ServerContext:
     """Settings, the set of connections that uvicorn closes when it stops, and one timer for all of them."""
 
-    __slots__ = ("connections", "control", "max_message_bytes", "ping_interval", "ping_timeout", "wheel")
+    __slots__ = ("_failures", "connections", "control", "max_message_bytes", "ping_interval", "ping_timeout", "wheel")
 
     def __init__(self, config: Config, state: ServerState, shortest: float) -> None:
         # uvicorn's sets name the classes of its own protocols.
@@ -38,6 +40,13 @@ class ServerContext:
         """Seconds a pinged client may stay silent. None: no limit."""
         times = (shortest, self.ping_interval or shortest, self.ping_timeout or shortest)
         self.wheel = TimerWheel(tick=min(times) / 10)
+        self._failures = LogLimit()
+
+    def reader_failed(self) -> None:
+        """Log the exception that is being handled, which a reader has raised."""
+        more = self._failures.more(type(sys.exception()))
+        if more is not None:
+            logger.exception("Exception in the reader of a WebSocket%s\n", more)
 
     @classmethod
     def of(cls, config: Config, state: ServerState, shortest: float) -> ServerContext:

@@ -537,7 +537,9 @@ async def test_a_receiver_that_raises_loses_only_its_own_delivery(
     assert await broker.publish(to_lobby("bad"), key="k") == receipt
     assert listener.events == ["bad", "good"]
     assert await events_since(broker, start, LOBBY) == ["bad", "good"]
-    assert [record.message for record in caplog.records] == ["delivering 'bad' failed"]
+    assert [record.message for record in caplog.records] == [
+        "/: delivering a broadcast failed ('bad'): RuntimeError('a fault of the receiver')"
+    ]
     await broker.stop()
 
 

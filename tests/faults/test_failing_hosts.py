@@ -99,7 +99,7 @@ async def is_refused(client: RawClient, gateway: str, token: str) -> None:
 async def test_a_thousand_clients_of_a_host_without_its_database_are_a_handful_of_lines(
     serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asgi_realtime.runtime.failure_log.INTERVAL", 3_600.0)  # the test may take longer than a minute
+    monkeypatch.setattr("asgi_realtime.runtime.log_limit.INTERVAL", 3_600.0)  # the test may take longer than a minute
     gateway = Hooks()
     server = await serve(app(gateway))
     async with raw_client(server, "websocket") as client:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from asgi_realtime.errors import BrokerUnavailable
-from asgi_realtime.runtime.failure_log import INTERVAL, FailureLog
+from asgi_realtime.runtime.failure_log import FailureLog
+from asgi_realtime.runtime.log_limit import INTERVAL
 from tests.support.clock import ManualClock
 
 

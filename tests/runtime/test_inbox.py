@@ -271,18 +271,25 @@ async def test_work_that_fails_is_logged_and_ends_nothing_else(tasks: Tasks, cap
     def fail() -> None:
         raise LookupError("broken")
 
+    def fail_elsewhere() -> None:
+        raise LookupError("broken too")
+
     async def wait_and_fail() -> None:
         await gate.wait()
         raise LookupError("broken later")
 
     work.begin(fail)
     work.begin(begun(wait_and_fail))
-    work.begin(fail)
+    work.begin(fail_elsewhere)
     work.begin(log.append, "after")
     gate.set()
     await tasks.until_idle()
     await until(lambda: log)
-    assert [record.getMessage() for record in caplog.records] == ["work of a connection failed"] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "work of a connection failed: LookupError('broken')",
+        "work of a connection failed: LookupError('broken too')",
+        "a task failed (work of a connection): LookupError('broken later')",
+    ]
     assert log == ["after"]
 
 

@@ -41,7 +41,7 @@ async def test_a_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> Non
 
     with caplog.at_level(logging.ERROR):
         await asyncio.wait({tasks.spawn(work(), name="the worker")})
-    assert [record.getMessage() for record in caplog.records] == ["the worker failed"]
+    assert [record.getMessage() for record in caplog.records] == ["a task failed (the worker): LookupError('broken')"]
     assert "LookupError: broken" in caplog.text
     assert len(tasks) == 0
 
@@ -213,7 +213,7 @@ def test_an_owner_that_fails_affects_no_other(caplog: pytest.LogCaptureFixture) 
 
     in_virtual_time(scenario, 5)
     assert len(calls) == 1
-    assert [record.getMessage() for record in caplog.records] == ["a timer failed"]
+    assert [record.getMessage() for record in caplog.records] == ["a timer failed: LookupError('broken')"]
 
 
 def test_a_closed_wheel_calls_nothing() -> None:

@@ -15,6 +15,7 @@ from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
 from asgi_realtime.broker.memory import MemoryBroker
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.commands import AddToRoom, Command
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -157,6 +158,7 @@ class DistantBroker:
         self._ahead: Counter[Subscription] = Counter()
         """What the server delivers here for commands that have not arrived yet, and their number."""
         self._receiver: BrokerReceiver | None = None
+        self._failures = FailureLog()
         self._results: dict[int, asyncio.Future[object]] = {}
 
     def called(self, name: str) -> list[object]:
@@ -302,7 +304,7 @@ class DistantBroker:
         return await asyncio.shield(self._results[number])
 
     def _deliver(self, publication: Publication) -> int:
-        return 0 if self._receiver is None else deliver(self._receiver, publication)
+        return 0 if self._receiver is None else deliver(self._receiver, publication, self._failures)
 
     def _not_needed(self, room: Subscription) -> None:
         """A command has added no member here."""

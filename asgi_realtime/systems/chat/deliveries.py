@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter, deque
 
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.systems.chat.service import Delivery
-
-logger = logging.getLogger("asgi_realtime")
 
 _BATCH = 1_000
 """Maximum number of deliveries reported in one call."""
@@ -56,10 +53,9 @@ class Deliveries:
                 try:
                     async with asyncio.timeout(self._gateway.limits.handler_timeout):
                         await self._messages_delivered(batch)
-                except Exception:
-                    extra = {"realtime_gateway": self._gateway.name}
-                    text = "messages_delivered failed: %d messages will be delivered again"
-                    logger.exception(text, len(batch), extra=extra)
+                except Exception as error:
+                    # Those messages will be delivered again. This logs the error, as often as that of any other work.
+                    self._gateway.run_in_background("messages_delivered", _failed(error))
                 for delivery in batch:
                     self._settle(delivery)
                 self._advance()
@@ -76,3 +72,7 @@ class Deliveries:
         progress, self._progress = self._progress, None
         if progress is not None:
             progress.set_result(None)
+
+
+async def _failed(error: Exception) -> None:
+    raise error

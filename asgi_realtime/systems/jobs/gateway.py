@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.token_sources import token_from_bearer, token_from_query
@@ -28,8 +27,6 @@ from asgi_realtime.systems.jobs.events import (
 from asgi_realtime.systems.jobs.service import JobsService
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
-
-logger = logging.getLogger("asgi_realtime")
 
 
 class JobsGateway(WebSocketGateway):

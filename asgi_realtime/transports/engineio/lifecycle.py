@@ -161,6 +161,9 @@ class SessionLifecycle:
     def on_ended(self, reason: str) -> None:
         """The session has ended. Called exactly once."""
 
+    def on_failure(self, what: str, error: Exception) -> None:
+        """The application has failed: log it."""
+
     def _begin_to_end(self, reason: str, code: int, text: str, *, wait: bool) -> None:
         """Let the application write its last frames, and no more. `wait`: also for a client without queued frames."""
         self._state = State.CLOSING
@@ -195,9 +198,9 @@ class SessionLifecycle:
             return
         try:
             application.session_ended(self._reason)
-        except Exception:
+        except Exception as error:
             # This is often called within a fan-out, which must continue.
-            logger.exception("an application failed to close")
+            self.on_failure("an application failed to close", error)
 
 
 def _close_code(reason: str, code: int | None = None) -> int:

@@ -111,8 +111,8 @@ async def take_payload(session: Session, receive: Receive, limits: Limits) -> No
     except TimeoutError:
         session.fail("transport error")
         raise too_slow() from None
-    except Exception:
-        logger.exception("an application failed to receive")
+    except Exception as error:
+        session.on_failure("an application failed to receive", error)
         session.fail("transport error")
         raise bad_request() from None
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
@@ -37,8 +36,6 @@ from asgi_realtime.transports.engineio.session_table import SessionTable
 from asgi_realtime.transports.engineio.upgrade import upgrade
 from asgi_realtime.transports.request import Request
 from asgi_realtime.transports.websocket_carrier import CarrierOptions, WebSocketCarrier
-
-logger = logging.getLogger("asgi_realtime")
 
 _VERSION = "4"
 _SESSION_ID_BYTES = 15
@@ -368,8 +365,8 @@ class EngineIO:
         session.push(Frame(session.open_packet))
         try:
             session.start(self._application(session))
-        except Exception:
-            logger.exception("an application failed to open")
+        except Exception as error:
+            self.session_failed("an application failed to open", error)
             session.abort("transport error")
         else:
             self._wheel.schedule(self._now() + self._settings.ping_interval, WeakOwner(session, Session.on_deadline))
@@ -379,6 +376,10 @@ class EngineIO:
         """Give a polling client `ping_timeout` to fetch what is queued and the close packet."""
         if session.transport == "polling":
             self._wheel.schedule(self._now() + self._settings.ping_timeout, WeakOwner(session, _on_last_polls_deadline))
+
+    def session_failed(self, what: str, error: Exception) -> None:
+        """Log that the application of a session has failed."""
+        self._tasks.failures.failed(None, what, error)
 
     def session_ended(self, session: Session, reason: str) -> None:
         """Remove a session that has ended."""

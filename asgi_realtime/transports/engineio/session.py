@@ -38,6 +38,9 @@ class SessionOwner(Protocol):
     def session_ended(self, session: Session, reason: str) -> None:
         """The session has ended. Called exactly once."""
 
+    def session_failed(self, what: str, error: Exception) -> None:
+        """The application of a session has failed: log it."""
+
 
 class Session(SessionLifecycle):
     """A client, known by its session id, over long-polling or a WebSocket.
@@ -311,3 +314,7 @@ class Session(SessionLifecycle):
     def on_ended(self, reason: str) -> None:
         """See `SessionLifecycle`."""
         self._owner.session_ended(self, reason)
+
+    def on_failure(self, what: str, error: Exception) -> None:
+        """See `SessionLifecycle`."""
+        self._owner.session_failed(what, error)

@@ -318,7 +318,8 @@ class JSONPeer:
         try:
             check_close(f"{type(gateway).__name__}.close_code({refusal!r})", code, "")
         except (TypeError, ValueError) as error:
-            logger.error("%s", error, extra=self._log_fields())
+            failures = self._owner.carrier_options.tasks.failures
+            failures.failed(gateway.name, "a client was closed with 1008", error, traceback=False)
             return 1008
         return code
 

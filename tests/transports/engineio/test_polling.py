@@ -88,7 +88,7 @@ async def test_an_application_that_fails_to_open_answers_500(serve: Serve, caplo
         response = await server.http.get(server.url, params=POLLING)
         assert response.status_code == 500
         assert not server.engine.sessions
-    assert logged(caplog) == ["an application failed to open"]
+    assert logged(caplog) == ["an application failed to open: RuntimeError('a bug')"]
 
 
 async def test_sessions_over_a_limit_get_503(serve: Serve) -> None:
@@ -175,7 +175,7 @@ async def test_an_application_that_fails_to_receive_ends_the_session(
         sid = await server.open()
         assert (await server.post(sid, "4a")).status_code == 400
         assert server.echo.reasons == ["transport error"]
-    assert logged(caplog) == ["an application failed to receive"]
+    assert logged(caplog) == ["an application failed to receive: RuntimeError('a bug')"]
 
 
 @every_server

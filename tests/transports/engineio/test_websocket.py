@@ -194,7 +194,7 @@ async def test_an_application_that_fails_to_receive_closes_with_1011(
         with pytest.raises(ConnectionClosed):
             await websocket.recv()
         assert websocket.close_code == 1011
-    assert logged(caplog) == ["an application failed to receive"]
+    assert logged(caplog) == ["an application failed to receive: RuntimeError('a bug')"]
 
 
 async def test_an_application_that_fails_to_open_closes_with_1011(
@@ -208,7 +208,7 @@ async def test_an_application_that_fails_to_open_closes_with_1011(
         with pytest.raises(ConnectionClosed):
             await websocket.recv()
         assert websocket.close_code == 1011
-    assert logged(caplog) == ["an application failed to open"]
+    assert logged(caplog) == ["an application failed to open: RuntimeError('a bug')"]
 
 
 @every_server

@@ -12,6 +12,7 @@ import msgspec
 from asgi_realtime.broker.node_channel import NodeChannel
 from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import RELAYS_LOST
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.transports.engineio.relay.messages import (
     Alive,
     Credit,
@@ -113,12 +114,20 @@ class Peers:
         nodes: the connection.
         open: called for each relay that another process opens, with its pipe. It must not raise.
         largest: bytes of the largest message of a client, or to a client.
+        failures: logs what cannot be read.
     """
 
     def __init__(
-        self, nodes: NodeChannel, *, open: Callable[[Peer, Open, Pipe], None], largest: int, meter: Meter
+        self,
+        nodes: NodeChannel,
+        *,
+        open: Callable[[Peer, Open, Pipe], None],
+        largest: int,
+        meter: Meter,
+        failures: FailureLog,
     ) -> None:
         self._nodes = nodes
+        self._failures = failures
         self._open = open
         self._largest = 2 * largest + _FRAMING  # base64 in polls
         self._lost = meter.counter(RELAYS_LOST)
@@ -232,7 +241,7 @@ class Peers:
         try:
             message = decode(data)
         except msgspec.DecodeError as error:
-            logger.error("a message from another process cannot be read: %s", error)
+            self._failures.failed(None, "a message from another process cannot be read", error, traceback=False)
             return
         peer = self._peers.get(message.sender)
         if peer is not None:
@@ -265,7 +274,7 @@ class Peers:
             try:
                 pipe.receive_part(message.kind, message.data, message.more)
             except ValueError as error:
-                logger.error("a relay was ended: %s", error)
+                self._failures.failed(None, "a relay was ended", error, traceback=False)
                 self.close(message.sender, message.relay, opened=opened, notify=True)
 
     def _answer(self, peer: Peer, probe: Probe) -> None:

@@ -47,7 +47,11 @@ class Relay:
         self._requests = meter.counters(RELAYED_REQUESTS, "transport")
         meter.gauge(RELAYS, lambda: self._count)
         self._peers = Peers(
-            nodes, open=self._serve, largest=max(limits.message_bytes, limits.outbox_bytes), meter=meter
+            nodes,
+            open=self._serve,
+            largest=max(limits.message_bytes, limits.outbox_bytes),
+            meter=meter,
+            failures=tasks.failures,
         )
         self._app: RelayedApp | None = None
         self._unanswered: Callable[[str], None] = lambda session_id: None
@@ -109,7 +113,7 @@ class Relay:
         assert self._app is not None
         answered = False
         try:
-            answered = await serve_relayed(self._app, opened, pipe)
+            answered = await serve_relayed(self._app, opened, pipe, self._tasks.failures)
         finally:
             self._peers.close(node, opened.relay, opened=False, notify=not answered)
 

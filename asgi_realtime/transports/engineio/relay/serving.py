@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from starlette.types import Message, Receive, Scope, Send
 
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.transports.engineio.relay.messages import (
     ACCEPT,
     BYTES,
@@ -20,8 +20,6 @@ from asgi_realtime.transports.engineio.relay.messages import (
     encode_close,
 )
 from asgi_realtime.transports.engineio.relay.pipe import Pipe
-
-logger = logging.getLogger("asgi_realtime")
 
 RelayedApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[object]]
 """The ASGI application that serves relayed requests. What it returns is for a server, and not used."""
@@ -122,13 +120,13 @@ class RelayedWebSocket:
             self.answered = True
 
 
-async def serve_relayed(app: RelayedApp, opened: Open, pipe: Pipe) -> bool:
+async def serve_relayed(app: RelayedApp, opened: Open, pipe: Pipe, failures: FailureLog) -> bool:
     """Serve a relayed request. True: it was answered, and the relay is over at the other end too."""
     request = RelayedWebSocket(pipe) if opened.websocket else RelayedRequest(opened, pipe)
     try:
         await app(scope_of(opened), request.receive, request.send)
     except OSError:
         pass  # the other end has gone
-    except Exception:
-        logger.exception("a relayed request failed")
+    except Exception as error:
+        failures.failed(None, "a relayed request failed", error)
     return request.answered
