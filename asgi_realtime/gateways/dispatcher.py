@@ -35,7 +35,7 @@ from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.event_text import usual_form
 from asgi_realtime.runtime.budgets import Budget
-from asgi_realtime.runtime.coroutines import resume
+from asgi_realtime.runtime.coroutines import resume_within
 from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.host_calls import ToSync
 from asgi_realtime.runtime.host_code import AroundHostCode
@@ -331,7 +331,9 @@ class Dispatcher(ClientFrames):
         except (Exception, asyncio.CancelledError) as error:
             self._failed(error, connection, event, sent, acknowledge)
             return None
-        rest = resume(work, waiting) if not metrics.on else metrics.timed(event, resume(work, waiting))
+        rest: Awaitable[Any] = resume_within(self._handler_timeout, work, waiting)
+        if metrics.on:
+            rest = metrics.timed(event, rest)
         return self._handle_rest(rest, connection, event, sent, acknowledge)
 
     async def _handle_rest(
@@ -343,8 +345,7 @@ class Dispatcher(ClientFrames):
         acknowledge: Acknowledge | None,
     ) -> None:
         try:
-            async with asyncio.timeout(self._handler_timeout):
-                result = await rest
+            result = await rest
             if acknowledge is not None:
                 acknowledge(answer_values(result))
             elif result is not None and not self.acknowledges:

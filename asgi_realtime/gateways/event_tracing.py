@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.errors import Disconnect, Refusal
 from asgi_realtime.handlers.event_handlers import BoundHandler
+from asgi_realtime.runtime.coroutines import TIMED_OUT
 from asgi_realtime.tracing import Tracing, TracingSpan
 from asgi_realtime.tracing.attributes import EVENT, OTHER, common_attributes
 from asgi_realtime.values.ids import GatewayName
@@ -122,5 +124,7 @@ class EventTracing:
             span.refuse(meant.reply_code)
         elif isinstance(meant, Disconnect):
             span.refuse(DISCONNECT)
+        elif isinstance(error, asyncio.CancelledError) and error.args == (TIMED_OUT,):
+            span.fail(TimeoutError("MEW_HANDLER_TIMEOUT has passed").with_traceback(error.__traceback__))
         else:
             span.fail(error)

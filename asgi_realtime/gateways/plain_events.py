@@ -39,7 +39,7 @@ from asgi_realtime.metrics.recorded import Counter
 from asgi_realtime.protocols.event_text import EventText
 from asgi_realtime.protocols.json_text import MAX_NESTING, NOT_JSON, SHORT, JSONReader
 from asgi_realtime.runtime import time_source
-from asgi_realtime.runtime.coroutines import resume
+from asgi_realtime.runtime.coroutines import resume_within
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.inbox import Pending
 from asgi_realtime.values.json import Json
@@ -175,8 +175,7 @@ class PlainEvents:
         """Wait for the handler that waits."""
         began = 0.0 if self._metrics is None else perf_counter()
         try:
-            async with asyncio.timeout(self._handler_timeout):
-                await resume(work, waiting)
+            await resume_within(self._handler_timeout, work, waiting)
         except (Exception, asyncio.CancelledError) as error:
             self._outcomes.fail(error, connection, *turn.failed)
         finally:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.standby_task import StandbyTasks
 
 T = TypeVar("T")
+
+STOPPED: Final = "the process stops"
+"""The message of a `CancelledError` of `aclose`."""
 
 
 class Tasks:
@@ -70,7 +73,7 @@ class Tasks:
         try:
             while tasks := [task for task in self._all() if task is not current]:
                 for task in tasks:
-                    task.cancel()
+                    task.cancel(STOPPED)
                 await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             self.closing = False

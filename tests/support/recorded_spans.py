@@ -36,6 +36,8 @@ class Recorded:
     """Why it has failed."""
     exceptions: Sequence[str]
     """The types of the exceptions that were recorded."""
+    messages: Sequence[str]
+    """Their messages."""
 
     def is_child_of(self, other: Recorded) -> bool:
         """Whether it was begun in another span, of any process."""
@@ -61,6 +63,7 @@ def recorded(span: ReadableSpan) -> Recorded:
         status=span.status.status_code.name,
         reason=span.status.description,
         exceptions=[str((event.attributes or {})["exception.type"]) for event in span.events],
+        messages=[str((event.attributes or {})["exception.message"]) for event in span.events],
     )
 
 

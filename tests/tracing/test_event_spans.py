@@ -191,7 +191,6 @@ async def test_a_handler_runs_within_its_span(transport: Transport) -> None:
         (("move", "no number"), "INVALID_MESSAGE", []),
         (("bug",), "LookupError", ["LookupError"]),
         (("late bug",), "LookupError", ["LookupError"]),
-        (("wait",), "asyncio.exceptions.CancelledError", ["asyncio.exceptions.CancelledError"]),
     ],
 )
 async def test_a_refusal_and_a_failure_are_its_status(
