@@ -324,9 +324,13 @@ class InternalConnection:
         is kept, `takes` is called when it is about to be written, and says whether the connection gets it.
         """
         if rooms is None:
-            self.mounted.hub.flush()
+            mounted = self.mounted
+            mounted.hub.flush()
             if self.positions is not None:
                 frame = self.positions.own(frame)
+            if mounted.frames is not None:
+                mounted.frames.value += 1
+                mounted.bytes.value += frame.size
         blocked = self._blocked
         if blocked is None:
             self.transport.outbox.push(frame)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+from asgi_realtime.metrics import Meter
+from asgi_realtime.metrics.declarations import CLIENT_BYTES, CLIENT_FRAMES
 from asgi_realtime.outbound.outbox import Outbox
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.runtime.budgets import Budget
@@ -111,11 +113,17 @@ class Membership(Protocol[C_contra]):
 class MountedGateway(Generic[C]):
     """What all connections of one gateway share. Each connection refers to it."""
 
-    __slots__ = ("dialect", "held_bytes", "hub", "name")
+    __slots__ = ("bytes", "dialect", "frames", "held_bytes", "hub", "name")
 
-    def __init__(self, *, name: GatewayName, dialect: Dialect, hub: Membership[C], held_bytes: int) -> None:
+    def __init__(
+        self, *, name: GatewayName, dialect: Dialect, hub: Membership[C], held_bytes: int, meter: Meter
+    ) -> None:
         """`held_bytes` is the most that may wait for one connection while it is held."""
         self.name = name
         self.dialect = dialect
         self.hub = hub
         self.held_bytes = held_bytes
+        self.frames = meter.counter(CLIENT_FRAMES) if meter.on else None
+        """Counts what is sent to one connection alone. None: nothing does."""
+        self.bytes = meter.counter(CLIENT_BYTES)
+        """Counts the bytes of that."""

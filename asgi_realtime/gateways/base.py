@@ -300,7 +300,11 @@ class Gateway(ConnectionLifecycle):
             self._gateway_positions(context, dialect),
         )
         self._mounted = MountedGateway(
-            name=self.name, dialect=dialect, hub=context.hub, held_bytes=self.limits.outbox_bytes
+            name=self.name,
+            dialect=dialect,
+            hub=context.hub,
+            held_bytes=self.limits.outbox_bytes,
+            meter=context.meter,
         )
         self._origins = self._origin_policy(context)
         authenticator = self._authenticator

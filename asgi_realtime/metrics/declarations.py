@@ -154,6 +154,17 @@ BROADCAST_BYTES: Final = Metric(
     unit="bytes",
     help="their bytes, without the headers of WebSocket frames and before compression",
 )
+CLIENT_FRAMES: Final = Metric(
+    name="client_frames_total",
+    kind="counter",
+    help="what was sent to one client alone: events of `connection.send`, acknowledgements, answers and errors",
+)
+CLIENT_BYTES: Final = Metric(
+    name="client_bytes_total",
+    kind="counter",
+    unit="bytes",
+    help="their bytes, counted in the same way",
+)
 OUTBOX_BYTES: Final = Metric(
     name="outbox_bytes",
     kind="gauge",

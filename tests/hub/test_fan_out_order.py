@@ -18,6 +18,7 @@ from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.connection.contracts import MountedGateway
 from asgi_realtime.hub.recipients import FEW
 from asgi_realtime.limits import Limits
+from asgi_realtime.metrics import Meter
 from asgi_realtime.outbound.frame_writer import FrameWriting
 from asgi_realtime.outbound.frames_extension import WriteListener
 from asgi_realtime.outbound.outbox import Outbox
@@ -389,7 +390,9 @@ class FanOut:
             id=ConnectionId(f"c{next(self.numbers)}"),
             identity=Identity(user_id=user),
             handshake=Handshake(gateway=gateway),
-            mounted=MountedGateway(name=gateway, dialect=DIALECTS[gateway], hub=hub, held_bytes=LIMITS.outbox_bytes),
+            mounted=MountedGateway(
+                name=gateway, dialect=DIALECTS[gateway], hub=hub, held_bytes=LIMITS.outbox_bytes, meter=Meter()
+            ),
             transport=seat,
             inbox=Inbox(self.world.tasks, LIMITS),
         )

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 import pytest
 from starlette.applications import Starlette
 
-from asgi_realtime import Forbidden, Limits, RealtimeMiddleware, Settings, SocketIOGateway, create_token, on
-from asgi_realtime.metrics.declarations import EVENTS, HANDLER_SECONDS, REFUSED_EVENTS
+from asgi_realtime import Connection, Forbidden, Limits, RealtimeMiddleware, Settings, SocketIOGateway, create_token, on
+from asgi_realtime.metrics.declarations import CLIENT_BYTES, CLIENT_FRAMES, EVENTS, HANDLER_SECONDS, REFUSED_EVENTS
 from asgi_realtime.testing import RealtimeTestClient
 from tests.support.moved_metrics import moves
 from tests.support.node_client import Node
@@ -39,6 +39,10 @@ class Board(SocketIOGateway):
     @on("block")
     def block(self) -> str:
         return "in a thread"
+
+    @on("ask")
+    async def ask(self, x: int, connection: Connection) -> None:
+        await connection.send("asked", "y" * 100)
 
     @on("forbidden")
     async def forbidden(self) -> None:
@@ -77,6 +81,31 @@ async def test_events_are_counted_by_name_in_both_ways(transport: Transport) -> 
                 await ann.call(name, 1)
     assert app.counted("events_total") == {"move": 4, "other": 3}
     assert app.counted("refused_events_total") == {"INVALID_MESSAGE": 4}
+
+
+@moves(CLIENT_FRAMES, CLIENT_BYTES)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_what_is_sent_to_one_client_is_counted(transport: Transport) -> None:
+    app = App()
+
+    def sent() -> tuple[float, float]:
+        return app.metrics.totals["client_frames_total"], app.metrics.totals["client_bytes_total"]
+
+    async with (
+        RealtimeTestClient(app.app) as client,
+        client.connect("/", token=client.token("ann"), transport=transport) as ann,
+    ):
+        assert sent() == (0, 0)
+        assert await ann.call("move", 7) == 7
+        frames, acknowledgement = sent()
+        assert (frames, acknowledgement) == (1, len("430[7]"))
+        await ann.send("ask", 1)
+        await ann.expect("asked")
+        assert sent() == (2, acknowledgement + len('42["asked",""]') + 100)
+        await ann.send("forbidden")
+        await ann.expect("error")
+        assert sent()[0] == 3
+    assert app.metrics.totals["broadcast_frames_total"] == 0
 
 
 async def test_refusals_are_counted_by_code() -> None:

@@ -165,7 +165,11 @@ class World:
         )
         self.hub.mount(GATEWAY, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)
         self._mounted = MountedGateway(
-            name=GATEWAY, dialect=JSONDialect(), hub=self.hub, held_bytes=self.limits.outbox_bytes
+            name=GATEWAY,
+            dialect=JSONDialect(),
+            hub=self.hub,
+            held_bytes=self.limits.outbox_bytes,
+            meter=Meter(),
         )
 
     def tick(self) -> None:
