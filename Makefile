@@ -126,6 +126,7 @@ format: $(VENV)/dev.stamp
 bench: $(VENV)/bench.stamp benchmarks/node/node_modules/.stamp
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.recovery
+	$(BIN)/python -m benchmarks.observability
 
 # The documentation site, in .cache/site/html. A link that leads nowhere fails.
 docs: $(VENV)/dev.stamp

@@ -128,12 +128,6 @@ def test_several_processes_are_added_up(tmp_path: Path) -> None:
     assert opened == {"polling": 0, "websocket": 2}
 
 
-def test_without_it_no_prometheus_client_is_imported() -> None:
-    program = "import sys, asgi_realtime.realtime, asgi_realtime.testing; print('prometheus_client' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert run.stdout == "False\n"
-
-
 def test_without_the_extra_the_error_says_what_to_install() -> None:
     program = (
         "import sys; sys.modules['prometheus_client'] = None; import asgi_realtime\n"

@@ -1,0 +1,1 @@
+"""What metrics and tracing cost, and that they cost nothing where they are not used."""
