@@ -162,7 +162,9 @@ class RedisBroker:
             tasks=self._tasks,
             meter=self._meter,
         )
-        self.links.open(on_message=channels.received, own=own, on_lost=on_lost, tasks=self._tasks)
+        self.links.open(
+            on_message=channels.received, own=own, on_up=channels.link_up, on_lost=on_lost, tasks=self._tasks
+        )
         self._stack.enter_context(self.links.preparing(self._prepare_link))
         return channels
 

@@ -330,6 +330,11 @@ class Channels:
                 for channel in channels:
                     channel.confirm()
 
+    def link_up(self, reconnecting: ReconnectingLink, link: Link) -> None:
+        """A link is current. Subscribe to the channels that were added after `subscribe_again` ended."""
+        self._unsent += [channel for some in self._missing(reconnecting, link).values() for channel in some]
+        self._send_subscribe()
+
     def _missing(self, reconnecting: ReconnectingLink, link: Link) -> Mapping[Feed, list[Channel]]:
         """What a new connection has not subscribed to yet."""
         return {

@@ -59,17 +59,25 @@ class GatewayLinks:
         return keys
 
     def open(
-        self, *, on_message: Callable[[bytes, bytes], None], own: OwnChannels, on_lost: Callable[[], None], tasks: Tasks
+        self,
+        *,
+        on_message: Callable[[bytes, bytes], None],
+        own: OwnChannels,
+        on_up: Callable[[ReconnectingLink, Link], None],
+        on_lost: Callable[[], None],
+        tasks: Tasks,
     ) -> None:
         """Make the first link. It does not connect yet.
 
         Args:
             on_message: called with channel and payload of each message but probes and those of `own`.
             own: channels on the link of `SHARED`.
+            on_up: called with each link that is `current` from now on.
             on_lost: called when that link was lost.
             tasks: own the tasks of the links.
         """
         self._on_message = on_message
+        self._on_up = on_up
         self._tasks = tasks
         self._open = True
         self._links = {SHARED: self._make(SHARED, own, on_lost)}
@@ -134,6 +142,7 @@ class GatewayLinks:
             on_message=self._on_message,
             on_link=self._prepare_link,
             own=own,
+            on_up=self._on_up,
             on_lost=on_lost,
             tasks=self._tasks,
             meter=self._meter,

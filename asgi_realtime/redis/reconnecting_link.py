@@ -51,6 +51,7 @@ class ReconnectingLink:
         on_message: called with channel and payload of each message but probes and those of `own`.
         on_link: awaited for each new link before it is used by others. It subscribes again.
         own: channels that are always subscribed to, and what is called with each message.
+        on_up: called with each link that is `current` from now on, before callers that wait for it continue.
         on_lost: called when the link was lost.
         timeout: seconds an outage may last until `link` raises at once.
     """
@@ -64,6 +65,7 @@ class ReconnectingLink:
         on_message: Callable[[bytes, bytes], None],
         on_link: Callable[[ReconnectingLink, Link], Awaitable[None]],
         own: Mapping[bytes, Callable[[bytes], None]],
+        on_up: Callable[[ReconnectingLink, Link], None],
         on_lost: Callable[[], None],
         tasks: Tasks,
         meter: Meter,
@@ -75,6 +77,7 @@ class ReconnectingLink:
         self._own = {self._probe_channel.encode(): self._probe_came, **own}
         self._probes = 0
         """How many messages came on the channel for probes."""
+        self._on_up = on_up
         self._on_lost = on_lost
         self._on_message = on_message
         self._on_link = on_link
@@ -250,13 +253,14 @@ class ReconnectingLink:
         try:
             link = await self._server.connect(self._keys.state, on_message=self._received, on_lost=self._link_lost)
             await self._prepare(link)
+            self._link, self._last_message = link, self._loop.time()
+            self._on_up(self, link)
         except BaseException as error:
             if link is not None:
                 link.abort()
             if not isinstance(error, Exception):
                 raise
             return self._failed(error, None if link is None else link.refusal)
-        self._link, self._last_message = link, self._loop.time()
         self._up.set()
         self._settle_first_attempt(None)
         logger.info("Redis: connected")

@@ -33,6 +33,7 @@ class Session:
     def __init__(self, url: str, *, timeout: float = TIMEOUT) -> None:
         self.keys = Keys(f"test-{secrets.token_hex(4)}", GatewayName("/"))
         self.prepared: list[Link] = []
+        self.up: list[Link] = []
         self.losses = 0
         self.tasks = Tasks()
         self.link = ReconnectingLink(
@@ -42,6 +43,7 @@ class Session:
             on_message=lambda channel, payload: None,
             on_link=self._prepare,
             own={},
+            on_up=self._record_up,
             on_lost=self._count_loss,
             tasks=self.tasks,
             meter=Meter(),
@@ -51,6 +53,10 @@ class Session:
     async def _prepare(self, reconnecting: ReconnectingLink, link: Link) -> None:
         assert not reconnecting.ready
         self.prepared.append(link)
+
+    def _record_up(self, reconnecting: ReconnectingLink, link: Link) -> None:
+        assert reconnecting.current is link and not reconnecting.ready
+        self.up.append(link)
 
     def _count_loss(self) -> None:
         self.losses += 1
@@ -89,7 +95,7 @@ async def test_a_lost_link_is_replaced_prepared_and_announced_with_one_line(
         await session.link.until_up()
         second = await session.link.link()
         assert first.lost and not second.lost
-        assert session.prepared == [first, second]
+        assert session.prepared == session.up == [first, second]
         assert session.losses == 1
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 1
