@@ -24,7 +24,7 @@ WORKERS ?= $(shell expr 3 '*' "$$(getconf _NPROCESSORS_ONLN)" / 2)
 # The tests start hundreds of Python processes. Each would compile all modules of this folder again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo demo-cluster demo-flask demo-django websocket-test test test-faults test-django test-redis-clients test-matrix test-five-minutes test-writers check check-deployment check-package lock release-notes format bench docs clean
+.PHONY: setup demo demo-cluster demo-flask demo-django websocket-test test test-faults test-django test-redis-clients test-matrix test-five-minutes test-writers check check-deployment check-package lock release-notes format bench docs screenshots clean
 
 setup: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp $(SCHEMA)/node_modules/.stamp benchmarks/node/node_modules/.stamp websocket-test
 
@@ -132,6 +132,11 @@ bench: $(VENV)/bench.stamp benchmarks/node/node_modules/.stamp
 docs: $(VENV)/dev.stamp
 	$(BIN)/python -m scripts.site_pages .cache/site
 	$(BIN)/zensical build --strict --config-file .cache/site/zensical.toml
+
+# The pictures in docs/images, from the pages of the Mew example.
+screenshots: $(VENV)/dev.stamp $(WIRE)/node_modules/.stamp
+	@scripts/system-packages
+	@PYTHONPATH=. scripts/screenshots $(BIN)/python docs/images
 
 clean:
 	rm -rf $(VENV) .cache $(WIRE)/node_modules $(SCHEMA)/node_modules $(CLIENT)/node_modules $(CLIENT)/dist $(PAGE) benchmarks/node/node_modules

@@ -98,7 +98,8 @@ def write(site: Path) -> None:
     for here, text in texts.items():
         (folder / here).parent.mkdir(parents=True, exist_ok=True)
         (folder / here).write_text(text, encoding="utf-8")
-    for picture in DOCS.rglob("*.svg"):
+    for picture in [*DOCS.rglob("*.svg"), *DOCS.rglob("*.png")]:
+        (folder / picture.relative_to(DOCS)).parent.mkdir(exist_ok=True)
         shutil.copy(picture, folder / picture.relative_to(DOCS))
     shutil.copy(DOCS / "zensical.toml", site)
 

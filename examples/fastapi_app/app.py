@@ -21,8 +21,10 @@ from asgi_realtime import (
     JWTAuthenticator,
     JWTVerifier,
     MewGateway,
+    Mountable,
     OriginPolicy,
     PrometheusMetrics,
+    RealtimeConsole,
     RealtimeMiddleware,
     Settings,
     token_from_bearer,
@@ -107,13 +109,16 @@ def create_app(settings: Settings | None = None, database_url: str | None = None
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     app.add_middleware(RequestLimits, body_bytes=BODY_BYTES)
+    gateways: list[Mountable] = [
+        MewGateway(service=MewDatabaseService(database)),
+        InfraGateway(),
+        EventsGateway(may_join=ServerRooms(database).may_join),
+    ]
+    if settings.console_secret:
+        gateways.append(RealtimeConsole())
     app.add_middleware(
         RealtimeMiddleware,
-        gateways=[
-            MewGateway(service=MewDatabaseService(database)),
-            InfraGateway(),
-            EventsGateway(may_join=ServerRooms(database).may_join),
-        ],
+        gateways=gateways,
         settings=settings,
         metrics=metrics,
     )
