@@ -87,7 +87,7 @@ def realtime_connect(request: pytest.FixtureRequest, realtime_client: RealtimeTe
 
 @pytest.fixture
 def realtime_broadcasts(realtime_client: RealtimeTestClient) -> BroadcastRecorder:
-    """Every broadcast of the app since its start, whoever receives it."""
+    """Every broadcast of the app since its start, also those that no client receives."""
     return realtime_client.record()
 
 

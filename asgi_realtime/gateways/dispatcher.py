@@ -209,8 +209,7 @@ class Dispatcher(ClientFrames):
         form = usual_form(self._dialect)
         if form is None:
             return None
-        unused = None if self.acknowledges else self._report_unused
-        outcomes = Outcomes(self._refuse_unhandled, self._failed, unused)
+        outcomes = Outcomes(self._refuse_unhandled, self._failed, None if self.acknowledges else self._report_unused)
         plain_events = PlainEvents(form, self._rates, outcomes, limits, session, self._event_metrics, tracing)
         for event, begin in self._handlers.items():
             plain_events.declare(event, begin, binding.direct(self._functions[event], self._once.get(event)))

@@ -125,7 +125,7 @@ class RealtimeTestClient:
         return create_token(user_id, self._running.settings, expires_in=expires_in, **claims)
 
     def record(self) -> BroadcastRecorder:
-        """Record every broadcast from now on, whoever receives it.
+        """Record every broadcast from now on, also those that no client receives.
 
         Raises:
             ConfigurationError: the application uses Redis.

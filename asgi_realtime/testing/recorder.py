@@ -1,4 +1,4 @@
-"""Records what an application broadcasts in a test, whoever receives it."""
+"""Records what an application broadcasts in a test, also those that no client receives."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ async def test_a_call_whose_connection_is_lost_has_no_answer(serve: Serve) -> No
         with pytest.raises(TimeoutError, match=r"no acknowledgement of wait within 0.05 s"):
             await client.wait(timeout=0.05)
         calling = asyncio.create_task(client.wait())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the call begins, and sends
         proxy.drop(1.0)
         with pytest.raises(NotConnected, match="lost before the answer"):
             await calling

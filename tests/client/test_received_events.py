@@ -33,7 +33,7 @@ async def test_several_tasks_may_wait_at_once() -> None:
     async with asyncio.TaskGroup() as group:
         left = group.create_task(events.take(Left, None, 5))
         said = [group.create_task(events.take(Said, None, 5)) for _ in range(2)]
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # all three wait
         for event in (Said("a"), Left(None), Said("b")):
             events.put(event)
     assert left.done() and sorted(task.result() for task in said) == ["a", "b"]

@@ -263,7 +263,7 @@ async def test_a_burst_of_plain_events_comes_to_the_wrappers_in_order(serve: Ser
     async def wrapper(event: ClientEvent, call_next: CallNext) -> Any:
         found.append(f"{event.name} {event.payloads}")
         if event.payload == "3":
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a wrapper that waits
         await call_next(event)
 
     server = await serve(RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS), "uvicorn")

@@ -70,7 +70,7 @@ async def test_a_dependency_fills_a_parameter_in_each_form(marker: Callable[...,
     async def default(text: str, user: str = marker(who)) -> list[str]:
         return [text, user]
 
-    async def with_a_default(text: str, user: Annotated[str, marker(who)] = "nobody", times: int = 2) -> list[str]:
+    async def with_a_default(text: str, user: Annotated[str, marker(who)] = "a guest", times: int = 2) -> list[str]:
         return [text, user] * (times - 1)
 
     async def rest(user: Annotated[str, marker(who)], *texts: str) -> list[str]:

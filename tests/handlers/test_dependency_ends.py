@@ -118,7 +118,7 @@ async def test_a_handler_that_takes_too_long_ends_its_dependencies() -> None:
 async def test_a_commit_that_fails_is_what_the_client_gets() -> None:
     async def session() -> AsyncIterator[str]:
         yield "session"
-        raise fastapi.HTTPException(409, "somebody was faster")
+        raise fastapi.HTTPException(409, "another user was faster")
 
     async def broken() -> AsyncIterator[str]:
         yield "session"
@@ -140,7 +140,7 @@ async def test_a_commit_that_fails_is_what_the_client_gets() -> None:
     async with RealtimeTestClient(app_of(gateway)) as app:
         async with app.connect(token=app.token("ann")) as ann:
             answer = await ann.call("save")
-            assert answer == {"success": False, "code": "CONFLICT", "message": "somebody was faster"}
+            assert answer == {"success": False, "code": "CONFLICT", "message": "another user was faster"}
             assert (await ann.call("lose", "1"))["code"] == "INTERNAL"
             assert (await ann.call("lose", "1"))["code"] == "INTERNAL"
     assert handled == ["save", "lose", "lose"], "what was not committed is handled again"
