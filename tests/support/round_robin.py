@@ -53,4 +53,8 @@ async def round_robin(servers: Sequence[str]) -> AsyncIterator[RoundRobin]:
     try:
         yield proxy
     finally:
+        # asyncio of Python 3.11 fails if it is closed between the acceptance of a connection and its first step.
+        for socket in listening.sockets:
+            asyncio.get_running_loop().remove_reader(socket)
+        await asyncio.sleep(0)  # what was accepted begins
         listening.close()

@@ -16,6 +16,7 @@ try {
   await page.goto(`${address}/realtime-console`);
   await logIn(secret);
   await page.getByText("Connected", { exact: true }).waitFor();
+  await fetch(`${address}/page-is-open`); // tells the test
   await page.getByLabel("Secret").waitFor(); // by itself
   if (await page.locator("nav").count()) throw new Error("the page is still there");
   await logIn(later);

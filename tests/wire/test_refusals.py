@@ -164,21 +164,19 @@ class Careless(WebSocketGateway):
 
 
 @pytest.mark.parametrize("implementation", EVERY_SERVER)
-async def test_a_close_code_that_may_not_be_sent_is_an_error_in_the_log(
+async def test_close_codes_that_may_not_be_sent_are_one_error_in_the_log(
     implementation: Implementation, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway = Careless("/careless", authenticator=at_the_door)
     server = await serve(RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS), implementation)
     for code in (99, 1005, 1006, 70_000, "1008", None):
-        caplog.clear()
         gateway.code = code
         async with websockets.connect(f"{server.websocket_url}/careless?token=any&way=x") as client:
             await client.recv()
             await client.wait_closed()
             assert (client.close_code, client.close_reason) == (1008, "you are banned")
-        [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-        assert "Careless.close_code" in record.getMessage()
-        assert repr(code) in record.getMessage()
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]  # in a minute
+    assert "Careless.close_code" in record.getMessage() and "code=99" in record.getMessage()
 
 
 class Returns(SocketIOGateway):
