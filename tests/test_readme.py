@@ -1,4 +1,4 @@
-"""The README: its table equals the settings, and its client works with its server."""
+"""The README: its client works with its server. And the table of variables, which equals the settings."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tests.support.paths import ROOT, WIRE
 from tests.support.servers import Serve
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 SECRET = "a secret of at least thirty-two bytes"
 
 
@@ -60,7 +61,7 @@ def test_the_table_has_every_variable_with_its_default_and_consequence() -> None
                 name = variable(field.name)
                 text = texts[field.name].removeprefix(f"`{name}`: ")
                 rows.append(f"| `{name}` | {written(field.default)} | {text[0].upper()}{text[1:]} |")
-    assert re.findall(r"^\| `[A-Z_]+` \|.*\|$", README, re.MULTILINE) == rows
+    assert re.findall(r"^\| `[A-Z_]+` \|.*\|$", CONFIGURATION, re.MULTILINE) == rows
 
 
 def block(language: str) -> str:

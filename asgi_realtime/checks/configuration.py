@@ -44,7 +44,7 @@ def read_configuration(
     kept = dict(environ)
     for name, near in unknown_variables(environ).items():
         del kept[name]
-        hint = f"did you mean {near}?" if near else "remove it; README.md lists all variables"
+        hint = f"did you mean {near}?" if near else "remove it; the page on configuration lists all variables"
         problems.append(Problem(name, f"{name} has no effect, because there is no such variable; {hint}"))
     settings, kept, found, warnings = _read(kept)
     if production and settings.dev:
