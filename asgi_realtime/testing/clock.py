@@ -192,4 +192,4 @@ def _replace(loop: asyncio.BaseEventLoop, name: str, by: Callable[..., Any]) -> 
 
 async def _turns() -> None:
     for _ in range(_TURNS):
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # one turn of the loop
