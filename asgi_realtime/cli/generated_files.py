@@ -45,6 +45,7 @@ def make_files(
         name = file_name(gateway)
         try:
             text = text_of(gateway)
+            text.encode()  # raises for half a surrogate pair, which no file can hold
         except (TypeError, ValueError) as error:
             raise click.ClickException(f"{name}: {error}") from None
         if output is None:

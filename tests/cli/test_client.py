@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from asgi_realtime import SocketIOGateway, down
 from asgi_realtime.cli.commands import main
 from asgi_realtime.schema.python.files import python_client
 from tests.support.workshop import CountersGateway, WorkshopGateway
@@ -53,3 +54,15 @@ def test_a_type_of_the_application_is_imported(tmp_path: Path) -> None:
     assert (done.exit_code, "Other: the gateway names no such type" in done.output) == (1, True)
     for wrong in ("Thing", "Thing=app", "Thing=:x", "1=app:x"):
         assert run("client", WORKSHOP, "--host-type", wrong).exit_code == 2
+
+
+class HalfCharacter(SocketIOGateway):
+    """A gateway with a name that no file can hold."""
+
+    events = (down("\ud83d", to="all"),)
+
+
+@pytest.mark.parametrize("command", ["client", "types"])
+def test_half_a_character_in_a_name_is_refused(command: str) -> None:
+    done = run(command, f"{__name__}:HalfCharacter")
+    assert (done.exit_code, "can't encode character" in done.output) == (1, True)

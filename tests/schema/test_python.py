@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import pydantic
@@ -63,6 +63,7 @@ class Hidden:
         (pydantic.PositiveInt, "int"),
         (Circle | Square, "Circle | Square"),
         (TypeVar("Thing"), "Thing"),
+        (Annotated[str, pydantic.Field(json_schema_extra={"enum": ["a", [1]]})], 'Any | Literal["a"]'),
         (Numbers, "Numbers"),
     ],
 )
@@ -92,6 +93,8 @@ def test_names_of_events_become_names_of_python() -> None:
     declared = (
         *(down(name, to="all") for name in ("MESSAGE_CREATE", "message/create", "userLeft", "7", "+", "板", "server")),
         *(up(name, effect="x") for name in ("a/b", "a_b", "class", "close", "__secret", "7", "expect", "")),
+        up("list", effect="x"),
+        up("Square", Square, effect="x"),
     )
     text = python_client(type("NamedGateway", (SocketIOGateway,), {"events": declared}))
     classes = re.findall(r"^class (\w+)\(Event", text, re.MULTILINE)
@@ -101,6 +104,7 @@ def test_names_of_events_become_names_of_python() -> None:
     ]
     methods = re.findall(r"async def (\w+)", text)
     assert methods[:8] == ["a_b", "a_b_", "class_", "close_", "secret", "event_7", "expect_", "event"]
+    assert methods[8:10] == ["list_", "Square_"]  # types that annotations name
     compile(text, "module", "exec")
 
 
@@ -113,6 +117,12 @@ def test_a_payload_type_with_a_name_that_the_module_uses_is_refused(name: str) -
         python_client(gateway)
 
 
+def test_a_payload_type_with_the_name_of_a_type_of_the_application_is_refused() -> None:
+    declared = (down("made", Square, to="all"), down("drawn", TypeVar("Square"), to="all"))
+    with pytest.raises(ValueError, match="a payload type and a type of the application are named Square"):
+        python_client(type("NamedGateway", (SocketIOGateway,), {"events": declared}))
+
+
 def test_a_payload_may_have_the_name_of_an_event() -> None:
     gateway = type(
         "NamedGateway", (SocketIOGateway,), {"events": (down("made", msgspec.defstruct("MadeEvent", ["a"]), to="all"),)}
@@ -120,13 +130,15 @@ def test_a_payload_may_have_the_name_of_an_event() -> None:
     assert "class MadeEvent_(Event[MadeEvent]):" in python_client(gateway)
 
 
-@pytest.mark.parametrize("text", ['a "quote"', r"a \ and \n", 'three """ and """"', "long " * 40 + "text. And more."])
+@pytest.mark.parametrize(
+    "text", ['a "quote"', r"a \ and \n", 'three """ and """"', "long " * 40 + "text. And more.", "a \x00\x1b and"]
+)
 def test_text_of_docstrings_stays_text(text: str) -> None:
     quoted = msgspec.defstruct("Quoted", ["a"], namespace={"__doc__": text})
     gateway = type("QuotedGateway", (SocketIOGateway,), {"events": (down("made", quoted, to="all"),)})
     tree = ast.parse(python_client(gateway))
     (written,) = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == "Quoted"]
-    assert " ".join((ast.get_docstring(written) or "").split()) == text
+    assert " ".join((ast.get_docstring(written) or "").split()) == text.replace("\x00\x1b ", "")
 
 
 def test_where_a_json_gateway_reads_tokens_is_in_the_module() -> None:

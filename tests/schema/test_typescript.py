@@ -21,6 +21,7 @@ from asgi_realtime.cli.gateways import packaged_gateways
 from asgi_realtime.gateways.replies import NewToken
 from asgi_realtime.handlers.event_declarations import down, up
 from asgi_realtime.schema.description.payloads import PayloadTypes
+from asgi_realtime.schema.python.files import python_client
 from asgi_realtime.schema.typescript.files import file_name, typescript
 from tests.support.paths import ROOT
 from tests.support.typescript import interface, typescript_of
@@ -195,13 +196,23 @@ def test_a_name_with_quotes_or_other_special_characters_stays_one_literal(name: 
 @pytest.mark.parametrize(
     "make", [lambda name: msgspec.defstruct(name, [("a", int)]), lambda name: pydantic.create_model(name, a=int)]
 )
-@pytest.mark.parametrize("name", ["Record", "ServerToClientEvents", "HostTypes"])
+@pytest.mark.parametrize("name", ["Record", "ServerToClientEvents", "HostTypes", "object", "default"])
 def test_a_payload_type_with_a_name_that_the_file_uses_is_refused(name: str, make: Callable[[str], type]) -> None:
     gateway = type("Named", (SocketIOGateway,), {"events": (down("made", make(name), to="all"),)})
     with pytest.raises(
         ValueError, match=f"a payload type is named {name}, which is a name of TypeScript or of the file"
     ):
         typescript(gateway)
+
+
+@pytest.mark.parametrize(
+    "payload", [msgspec.defstruct("Two Words", []), TypeVar("Two Words"), pydantic.create_model("1st", a=int)]
+)
+@pytest.mark.parametrize("write", [typescript, python_client])
+def test_a_payload_type_whose_name_is_no_identifier_is_refused(write: Callable[[type], str], payload: Any) -> None:
+    gateway = type("Named", (SocketIOGateway,), {"events": (down("made", payload, to="all"),)})
+    with pytest.raises(ValueError, match="a payload type is named '.*', which is no name in a program: rename it"):
+        write(gateway)
 
 
 def test_file_names() -> None:

@@ -82,9 +82,10 @@ class PayloadTypes:
 
         Raises:
             TypeError: for a type that has no form in JSON that clients could know.
-            ValueError: for two classes of one name.
+            ValueError: for two classes of one name, or a name that is no identifier.
         """
         if isinstance(annotation, TypeVar):
+            _check_name(annotation.__name__)
             return HostType(annotation.__name__)
         if direction == "up":
             decide(annotation)  # as for a handler's parameter
@@ -96,6 +97,7 @@ class PayloadTypes:
         schema, schemas = pydantic_schemas(annotation, direction)
         for reference, one in schemas.items():
             definition = definition_of(reference, one)
+            _check_name(definition.name)
             self._classes.setdefault(definition.name, None)
             if self._found.setdefault((definition.name, direction), definition) != definition:
                 raise ValueError(f"two payload types are named {definition.name}: rename one")
@@ -128,6 +130,7 @@ class PayloadTypes:
 
     def _class(self, kind: PayloadClass, direction: Direction) -> Type:
         name: str = kind.cls.__name__
+        _check_name(name)
         if self._classes.setdefault(name, kind.cls) not in (kind.cls, None):
             raise ValueError(f"two payload types are named {name}: rename one")
         if (name, direction) not in self._found:
@@ -149,6 +152,11 @@ class PayloadTypes:
                 required=not may_be_missing(kind, field, direction),
                 notes=tuple(_notes(field.type)),
             )
+
+
+def _check_name(name: str) -> None:
+    if not name.isidentifier():
+        raise ValueError(f"a payload type is named {name!r}, which is no name in a program: rename it")
 
 
 def _notes(kind: kinds.Type) -> Iterator[str]:

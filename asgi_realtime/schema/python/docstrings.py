@@ -37,7 +37,8 @@ def comment(text: str, indent: str = "") -> list[str]:
 
 
 def _one_line(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
+    # A module cannot hold NUL, and other control characters would hide what follows them.
+    return re.sub(r"[\s\x00-\x1f\x7f]+", " ", text).strip()
 
 
 def _wrapped(text: str, indent: str, first: int = 0) -> list[str]:

@@ -38,18 +38,22 @@ class _Module:
     def __init__(self, gateway: AnyGateway, found: GatewayDescription, imported: Mapping[str, str]) -> None:
         self._gateway, self._found, self._imported = gateway, found, imported
         self._types = PythonTypes()
+        self._of_the_host = host_types(*found.down, *found.up)
+        self._types_named = [*(definition.name for definition in found.definitions), *self._of_the_host]
         name = "".join(word.capitalize() for word in gateway_name(gateway).split("-"))
         self._client = f"{name if name.isidentifier() else f'Gateway{name}'}Client"
         self._base = "WebSocketClient" if found.frames else "SocketIOClient"
 
     def text(self) -> str:
         """The whole module."""
-        unknown = set(self._imported) - set(host_types(*self._found.down, *self._found.up))
+        unknown = set(self._imported) - set(self._of_the_host)
         if unknown:
             raise ValueError(f"{', '.join(sorted(unknown))}: the gateway names no such type of the application")
-        for definition in self._found.definitions:
-            check_type_name(definition.name, self._client)
-        taken = {self._client, *(definition.name for definition in self._found.definitions)}
+        for name in self._types_named:
+            check_type_name(name, self._client)
+            if self._types_named.count(name) > 1:
+                raise ValueError(f"a payload type and a type of the application are named {name}: rename one")
+        taken = {self._client, *self._types_named}
         classes = [event_class(event.name, taken) for event in self._found.down]
         blocks = [self._host_types()] if self._host_types() else []
         blocks += map(self._types.definition, self._found.definitions)
@@ -78,7 +82,7 @@ class _Module:
         return kind_of(self._gateway).__name__ if has_own_class(self._gateway) else gateway_name(self._gateway)
 
     def _host_types(self) -> list[str]:
-        names = [one for one in host_types(*self._found.down, *self._found.up) if one not in self._imported]
+        names = [one for one in self._of_the_host if one not in self._imported]
         if not names:
             return []
         self._types.used |= {"Any", "TypeAlias"}
@@ -135,7 +139,7 @@ class _Module:
         return found.fields if isinstance(found, Fields) else ()
 
     def _methods(self) -> Iterator[str]:
-        taken: set[str] = set()
+        taken = set(self._types_named)
         for event in self._found.up:
             yield ""
             yield from self._method(method_name(event.name, taken), event)

@@ -47,8 +47,12 @@ def event_class(event: str, taken: set[str]) -> str:
 
 
 def method_name(event: str, taken: set[str]) -> str:
-    """The method that sends an event: `message_create` for `message/create`. It becomes taken."""
-    return _free(_identifier(re.sub(r"\W+", "_", event).strip("_"), "event_"), taken | _MEMBERS, taken)
+    """The method that sends an event: `message_create` for `message/create`. It becomes taken.
+
+    No method has the name of a type, because a type checker would find the method in the annotations that follow.
+    """
+    name = _identifier(re.sub(r"\W+", "_", event).strip("_"), "event_")
+    return _free(name, taken | _MEMBERS | _OWN, taken)
 
 
 def _identifier(name: str, prefix: str) -> str:

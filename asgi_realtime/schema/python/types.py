@@ -105,6 +105,8 @@ class PythonTypes:
             elif isinstance(kind, Values):
                 for value in kind.values:
                     plain = "None" if value is None else "float" if isinstance(value, float) else None
+                    if isinstance(value, list | dict):  # a constant of pydantic, which a `Literal` cannot have
+                        plain = self._name("Any")
                     yield (plain, False) if plain else (literal(value), True)
             else:
                 yield self.text(kind), False

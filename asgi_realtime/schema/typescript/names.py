@@ -10,10 +10,12 @@ _OWN = frozenset(
     {
         *("HostTypes", "Host", "ServerToClientEvents", "ClientToServerEvents", "ServerFrame", "ClientFrame"),
         *("Readonly", "Record", "ArrayBuffer", "Uint8Array"),
-        *("boolean", "never", "null", "number", "string", "unknown", "void"),
+        *("any", "bigint", "boolean", "never", "null", "number", "object", "string", "symbol", "undefined", "unknown"),
+        *("case", "catch", "const", "debugger", "default", "delete", "do", "enum", "export", "extends", "function"),
+        *("instanceof", "new", "super", "switch", "this", "throw", "typeof", "var", "void"),
     }
 )
-"""What a file declares or uses itself."""
+"""What a file declares or uses itself, and words that name no interface in TypeScript."""
 
 
 def literal(value: object) -> str:
