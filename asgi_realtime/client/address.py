@@ -16,7 +16,9 @@ def address(url: str, scheme: Literal["http", "ws"], path: str) -> str:
         ValueError: for what is no URL of a server.
     """
     parts = urlsplit(url)
-    if parts.scheme not in (*_PLAIN, *_SECURE) or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"{url}: the URL of a server looks like https://example.com")
+    _ = parts.port  # raises for what is no port
+    if parts.scheme not in (*_PLAIN, *_SECURE) or not parts.hostname or parts.query or parts.fragment:
+        # It is not shown, because a query may have a token in it.
+        raise ValueError("the URL of a server looks like https://example.com, and has no query")
     secure = parts.scheme in _SECURE
     return urlunsplit((scheme + "s" * secure, parts.netloc, parts.path.rstrip("/") + path, "", ""))

@@ -21,8 +21,8 @@ E = TypeVar("E", bound=AnyEvent)
 L = TypeVar("L", bound=Link)
 T = TypeVar("T")
 
-_COME_BACK = ("INTERNAL", "RATE_LIMITED")
-"""Codes of refusals that another attempt may not get."""
+_COME_BACK = ("INTERNAL", "RATE_LIMITED", 408, 425, 429, 1001, 1011, 1012, 1013, 1014)
+"""Codes of refusals that another attempt may not get: of gateways, of HTTP, and of a WebSocket that was closed."""
 
 
 class Client(abc.ABC, Generic[E, L]):
@@ -52,6 +52,7 @@ class Client(abc.ABC, Generic[E, L]):
         self._link: L | None = None
         self._opening: L | None = None
         self._running: asyncio.Task[None] | None = None
+        self._began = False
         self._closing = False
 
     async def __aenter__(self) -> Self:
@@ -69,10 +70,16 @@ class Client(abc.ABC, Generic[E, L]):
         Raises:
             NotConnected: the server could not be reached, or did not answer in time.
             Refused: the server refused the client.
+            RuntimeError: it was connected, or closed, before.
         """
-        if self._running is not None:
+        if self._began or self._closing:
             raise RuntimeError("a client connects once: make another one")
-        link = await self._open()
+        self._began = True
+        try:
+            link = await self._open()
+        except BaseException:
+            self._began = False
+            raise
         self._running = asyncio.create_task(self._run(link), name=type(self).__name__)
 
     async def close(self) -> None:

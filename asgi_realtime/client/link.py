@@ -27,7 +27,7 @@ class End:
     """Whether the server asked the client not to come back with the same credentials."""
 
 
-@dataclass
+@dataclass(repr=False)  # it has a secret
 class Session:
     """What a client presents to recover: the `id` that it was told, and the `position` of the last event it has got."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, TypeVar
 
 from asgi_realtime.client.events import AnyEvent, Connected, Event, Missed
@@ -13,15 +14,22 @@ T = TypeVar("T")
 
 
 class ReceivedEvents:
-    """At most `limit` events, in the order in which they came. One more drops the oldest one, which is counted."""
+    """At most `limit` events, in the order in which they came. One more drops the oldest one, which is counted.
+
+    Raises:
+        ValueError: for a limit below 1.
+    """
 
     def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"max_events={limit}: a client keeps at least one event")
         self._events: deque[AnyEvent] = deque()
         self._limit = limit
         self._missed = 0
         self._connected: Connected | None = None
         self._ended = False
         self._error: Exception | None = None
+        self._traceback: TracebackType | None = None
         self._changed = asyncio.Event()
 
     def put(self, event: AnyEvent) -> None:
@@ -38,12 +46,13 @@ class ReceivedEvents:
         """
         if not self._ended:
             self._ended, self._error = True, error
+            self._traceback = None if error is None else error.__traceback__
             self._changed.set()
 
     def check(self) -> None:
         """Raise the error that has ended the client, if one has."""
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(self._traceback)  # which would grow with each call
 
     async def next(self) -> AnyEvent:
         """Wait for the oldest event and take it.
@@ -52,7 +61,7 @@ class ReceivedEvents:
             StopAsyncIteration: the program has ended the client.
             Exception: what else has ended it.
         """
-        while (found := self._first()) is None:
+        while (found := self._find(Event, None)) is None:
             if self._ended:
                 self.check()
                 raise StopAsyncIteration
@@ -68,26 +77,33 @@ class ReceivedEvents:
         """
         try:
             async with asyncio.timeout(timeout):
-                while True:
-                    for place, event in enumerate(self._events):
-                        if isinstance(event, kind) and (where is None or where(event.data)):
-                            del self._events[place]
-                            return event.data
+                while (found := self._find(kind, where)) is None:
                     if self._ended:
                         self.check()
                         raise TimeoutError  # the program has ended the client
                     await self._change()
+                return found.data
         except TimeoutError:
             raise TimeoutError(self._problem(kind, timeout)) from None
 
-    def _first(self) -> AnyEvent | None:
-        if self._missed:
-            missed, self._missed = self._missed, 0
-            return Missed(missed)
-        if self._connected is not None:
-            connected, self._connected = self._connected, None
-            return connected
-        return self._events.popleft() if self._events else None
+    def _find(self, kind: type[Event[T]], where: Callable[[T], bool] | None) -> Event[T] | None:
+        """Take the first event that fits. What stands for dropped events comes first."""
+
+        def fits(event: AnyEvent) -> bool:
+            return isinstance(event, kind) and (where is None or where(event.data))
+
+        found: AnyEvent
+        if self._missed and fits(found := Missed(self._missed)):
+            self._missed = 0
+            return found
+        if self._connected is not None and fits(found := self._connected):
+            self._connected = None
+            return found
+        for place, found in enumerate(self._events):
+            if fits(found):
+                del self._events[place]
+                return found
+        return None
 
     def _drop(self, event: AnyEvent) -> None:
         if isinstance(event, Connected):  # the program must join its rooms all the same

@@ -24,7 +24,7 @@ _CLOSE_TIMEOUT = 2.0
 """Seconds that a connection may take to end."""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)  # it has secrets
 class SocketIOLink:
     """One connection of Engine.IO with one namespace.
 
@@ -118,15 +118,17 @@ class SocketIOLink:
         if self._socket is None:
             return
         engine = self._socket.eio
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT):
-                await self._socket.disconnect()
-        tasks = [task for task in (engine.read_loop_task, engine.write_loop_task) if task is not None]
-        for task in tasks:
-            task.cancel()  # over polling they would go on for half a minute
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._http.close()
-        self._end(End(None, "closed by the client"))
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                    await self._socket.disconnect()
+        finally:
+            tasks = [task for task in (engine.read_loop_task, engine.write_loop_task) if task is not None]
+            for task in tasks:
+                task.cancel()  # over polling they would go on for half a minute
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._http.close()
+            self._end(End(None, "closed by the client"))
 
     async def _emit(self, event: str, arguments: tuple[Json, ...], answered: Any = None) -> None:
         if self._ended.done():

@@ -58,7 +58,7 @@ class WebSocketClient(Client[E, "WebSocketLink"]):
             reconnection: when the client returns after a loss. None: it does not.
 
         Raises:
-            ValueError: if the gateway reads `auth` nowhere, or the URL is none.
+            ValueError: if the gateway reads `auth` nowhere, the URL is none, or `max_events` is below 1.
         """
         super().__init__(auth=auth, headers=headers, timeout=timeout, max_events=max_events, reconnection=reconnection)
         if auth is not None and self.token_place is None:

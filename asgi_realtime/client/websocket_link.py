@@ -29,7 +29,7 @@ _CLOSE_TIMEOUT = 2.0
 """Seconds that the server may take to answer a close."""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)  # it has secrets
 class WebSocketLink:
     """One WebSocket.
 
@@ -146,10 +146,13 @@ class WebSocketLink:
 
     def _accept(self, frame: dict[str, Json]) -> None:
         data = frame.get("data", frame)
-        offer = data.get("recovery") if isinstance(data, dict) else None
-        recovered = bool(offer and offer["recovered"])
-        self.session.reference = offer and {"id": offer["id"], "position": offer["position"]}
-        self.put(Connected(recovered))
+        match data:
+            case {"recovery": {"id": str() as id, "position": str() as position, "recovered": bool() as recovered}}:
+                self.session.reference = {"id": id, "position": position}
+                self.put(Connected(recovered))
+            case _:
+                self.session.reference = None
+                self.put(Connected(False))
         self._deliver(frame)
 
     def _read(self, message: str | bytes) -> None:
@@ -200,6 +203,6 @@ def _frame(message: str | bytes) -> dict[str, Json] | None:
     """The frame in a message. None: it is none."""
     try:
         found = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or too deep
         return None
     return found if isinstance(found, dict) and isinstance(found.get("type"), str) else None

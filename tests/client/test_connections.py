@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from asgi_realtime import Frame, RealtimeMiddleware, Settings, create_token
+from asgi_realtime import Connection, Disconnect, Frame, RealtimeMiddleware, create_token
 from asgi_realtime.client import Closed, Connected, NotConnected, Reconnection, Refused
 from tests.support.clients import counters, workshop
 from tests.support.faulty_proxy import faulty_proxy
+from tests.support.returning_clients import SETTINGS, Tokens, counters_client, middleware, workshop_client
 from tests.support.servers import Serve
 from tests.support.waiting import until
 from tests.support.workshop import CountersGateway, WorkshopGateway
-
-SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", jwt_leeway=0)
-SOON = Reconnection(first_delay=0.01, longest_delay=0.05)
-
-
-def middleware(desk: CountersGateway | None = None) -> RealtimeMiddleware:
-    gateways = [WorkshopGateway("/"), desk or CountersGateway("/counters")]
-    return RealtimeMiddleware(Starlette(), gateways=gateways, settings=SETTINGS)
-
-
-class Tokens:
-    """Makes a token for each attempt, and counts them."""
-
-    def __init__(self, seconds: float = 60) -> None:
-        self.made = 0
-        self._seconds = seconds
-
-    async def __call__(self) -> str:
-        self.made += 1
-        return create_token("ann", SETTINGS, expires_in=self._seconds)
-
-
-def counters_client(url: str, auth: Any = None, **options: Any) -> counters.CountersClient:
-    """A client that returns soon, with a token that does not change."""
-    auth = create_token("ann", SETTINGS) if auth is None else auth
-    return counters.CountersClient(f"{url}/counters", auth=auth, **{"reconnection": SOON, **options})
-
-
-def workshop_client(url: str, auth: Any = None, **options: Any) -> workshop.WorkshopClient:
-    """The same of Socket.IO."""
-    auth = create_token("ann", SETTINGS) if auth is None else auth
-    return workshop.WorkshopClient(url, auth=auth, **{"reconnection": SOON, **options})
 
 
 async def test_a_json_client_recovers_what_it_missed(serve: Serve) -> None:
@@ -160,6 +131,56 @@ async def test_a_refusal_of_the_return_ends_the_client(serve: Serve) -> None:
             assert caught.value.code == "UNAUTHORIZED"
 
 
+class Restarting:
+    """Tells the second client to come back."""
+
+    clients = 0
+
+    async def on_connect(self, connection: Connection) -> None:
+        self.clients += 1
+        if self.clients == 2:
+            raise Disconnect(1012, "restart")
+
+
+class RestartingCounters(Restarting, CountersGateway): ...
+
+
+class RestartingWorkshop(Restarting, WorkshopGateway): ...
+
+
+async def test_clients_come_back_to_a_server_that_restarts_while_they_return(serve: Serve) -> None:
+    app = RealtimeMiddleware(
+        Starlette(), gateways=[RestartingWorkshop("/"), RestartingCounters("/counters")], settings=SETTINGS
+    )
+    server = await serve(app)
+    for make in (counters_client, workshop_client):
+        async with faulty_proxy([server.url], seed=0) as proxy, make(proxy.url) as client:
+            await client.expect(Connected)
+            proxy.drop(1.0)
+            await client.expect(Connected)
+
+
+@pytest.mark.parametrize("status", [408, 429, 503])
+async def test_clients_come_back_to_a_proxy_that_is_busy(serve: Serve, status: int) -> None:
+    def answering(app: ASGIApp) -> ASGIApp:
+        requests: Iterator[int] = iter(range(100))
+
+        async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "websocket" and next(requests) == 1:
+                await send({"type": "websocket.http.response.start", "status": status, "headers": []})
+                await send({"type": "websocket.http.response.body", "body": b""})
+            else:
+                await app(scope, receive, send)
+
+        return busy
+
+    server = await serve(answering(middleware()))
+    async with faulty_proxy([server.url], seed=0) as proxy, counters_client(proxy.url) as client:
+        await client.expect(Connected)
+        proxy.drop(1.0)
+        await client.expect(Connected)
+
+
 async def test_a_function_for_tokens_that_fails_is_called_again(serve: Serve) -> None:
     server, calls = await serve(middleware()), []
 
@@ -219,38 +240,16 @@ async def test_a_call_whose_connection_is_lost_has_no_answer(serve: Serve) -> No
         gateway.answer.set()
 
 
-async def test_an_address_that_serves_no_gateway_is_refused(serve: Serve) -> None:
+async def test_a_client_connects_once_also_if_two_tasks_try(serve: Serve) -> None:
     server = await serve(middleware())
-    with pytest.raises(Refused, match="HTTP 40"):
-        await counters_client(f"{server.url}/elsewhere").connect()
-    with pytest.raises(Refused, match="HTTP 403"):
-        await counters_client(server.url, headers={"Origin": "https://evil.example"}).connect()
-    with pytest.raises(NotConnected):
-        await workshop_client(server.url, socketio_path="elsewhere").connect()
-    with pytest.raises(ValueError, match="looks like https"):
-        counters_client("example.com")
-
-
-async def test_a_server_that_does_not_answer_is_given_up() -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        for make in (counters_client, workshop_client):
-            with pytest.raises(NotConnected, match="did not answer within 0.1 s"):
-                await make(url, timeout=0.1).connect()
-
-
-async def test_a_function_for_tokens_that_does_not_return_is_given_up() -> None:
-    async def token() -> str:
-        await asyncio.Event().wait()
-        return ""
-
-    for make in (counters_client, workshop_client):
-        with pytest.raises(NotConnected, match="no credentials"):
-            await make("http://127.0.0.1:1", token, timeout=0.05).connect()
+    client = counters_client(server.url)
+    found = await asyncio.gather(client.connect(), client.connect(), return_exceptions=True)
+    assert [type(each) for each in found] == [type(None), RuntimeError]
+    await client.close()
+    never = counters_client(server.url)
+    await never.close()
+    with pytest.raises(RuntimeError, match="connects once"):
+        await never.connect()
 
 
 class Pinged(CountersGateway):

@@ -49,6 +49,22 @@ async def test_a_dropped_connection_is_told_and_is_recovered_only_if_all_were() 
     assert [await events.next() for _ in range(2)] == [Connected(True), Said("c")]
 
 
+async def test_what_stands_for_dropped_events_can_be_expected() -> None:
+    events = ReceivedEvents(1)
+    for event in (Connected(True), Said("a"), Said("b"), Said("c")):
+        events.put(event)
+    with pytest.raises(TimeoutError):
+        await events.take(Missed, lambda missed: missed > 2, 0)
+    assert await events.take(Connected, None, 1) is True
+    assert await events.take(Missed, None, 1) == 2
+    assert await events.next() == Said("c")
+
+
+def test_a_client_keeps_at_least_one_event() -> None:
+    with pytest.raises(ValueError, match="max_events=0"):
+        ReceivedEvents(0)
+
+
 async def test_after_the_end_the_rest_is_given_and_then_the_error() -> None:
     events = ReceivedEvents(9)
     events.put(Said("a"))
@@ -60,6 +76,16 @@ async def test_after_the_end_the_rest_is_given_and_then_the_error() -> None:
             await events.next()
         with pytest.raises(Closed):
             await events.take(Said, None, 1)
+
+
+async def test_an_error_that_is_raised_often_does_not_grow() -> None:
+    events, frames = ReceivedEvents(9), set[int]()
+    events.end(Closed(1008, "kicked"))
+    for _ in range(3):
+        with pytest.raises(Closed) as caught:
+            events.check()
+        frames.add(len(caught.traceback))
+    assert len(frames) == 1
 
 
 def test_delays_grow_to_the_longest_one() -> None:
@@ -78,5 +104,14 @@ def test_delays_grow_to_the_longest_one() -> None:
         ("wss://example.com", "http", "https://example.com/chat"),
     ],
 )
-def test_addresses(url: str, scheme: str, expected: str) -> None:
+def test_the_address_of_a_gateway(url: str, scheme: str, expected: str) -> None:
     assert address(url, "ws" if scheme == "ws" else "http", "/chat") == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["example.com", "ftp://example.com", "http://:80", "http://a:b", "http://a:99999", "http://a/?token=secret"]
+)
+def test_what_is_no_address_of_a_server_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        address(url, "ws", "/chat")
+    assert "secret" not in str(caught.value)
