@@ -75,7 +75,7 @@ test-redis-clients: setup
 	  .cache/redis-py/$$version/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(REDIS_PY_TESTS); \
 	done
 
-# The page docs/hosts.md for each framework, as it is printed: an empty folder, pip install, a message in the browser.
+# The page docs/start/frameworks.md for each framework, as it is printed: an empty folder, pip install, a message in the browser.
 test-five-minutes: setup
 	@scripts/system-packages
 	FIVE_MINUTES=long $(BIN)/pytest tests/hosts/test_five_minutes.py

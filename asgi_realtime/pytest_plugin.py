@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures for an app, its clients, its broadcasts and the time. See docs/testing.md.
+"""The pytest plugin: fixtures for an app, its clients, its broadcasts and the time. See docs/guides/testing.md.
 
 pytest imports this module in every run, also of tests that use nothing of it. So it imports the rest of the package
 when a fixture is used.

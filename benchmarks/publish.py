@@ -23,8 +23,8 @@ from benchmarks.tables import table
 
 FIGURES = HERE / "figures.json"
 README = HERE.parent / "README.md"
-PAGE = HERE.parent / "docs" / "performance.md"
-PICTURE = HERE.parent / "docs" / "performance.svg"
+PAGE = HERE.parent / "docs/explanation/performance.md"
+PICTURE = HERE.parent / "docs/images/performance.svg"
 BEGIN, END = "<!-- figures: written by `PUBLISH=1 make bench` -->", "<!-- end of figures -->"
 
 _ROWS = (

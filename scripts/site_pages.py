@@ -1,8 +1,8 @@
 """Write what Zensical makes the documentation site from into a folder: the pages, and its configuration.
 
 The pages in `docs/` can be read without a site, so their links also lead to the source. The site has no source: there,
-such a link becomes plain text. README.md is the first page. Each name in `docs/reference.md` gets one more entry, from
-its docstring.
+such a link becomes plain text. README.md is the first page. Each name in `docs/reference/api.md` gets one more entry,
+from its docstring.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-MOVED = {ROOT / "README.md": Path("index.md"), ROOT / "CHANGELOG.md": Path("changelog.md")}
-"""Pages outside `docs/`, and their places in the site."""
+MOVED = {
+    ROOT / "README.md": Path("index.md"),
+    DOCS / "README.md": Path("pages.md"),
+    ROOT / "CHANGELOG.md": Path("reference/changelog.md"),
+}
+"""Pages that have another place in the site than in `docs/`."""
+
+REFERENCE = Path("reference/api.md")
 
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:)([^)\s#]*)(#[^)\s]*)?\)")
 
@@ -89,12 +95,12 @@ def write(site: Path) -> None:
     """Write all pages, and remove those that were there."""
     folder = site / "pages"
     shutil.rmtree(folder, ignore_errors=True)
-    sources = [*MOVED, *DOCS.rglob("*.md")]
+    sources = {*MOVED, *DOCS.rglob("*.md")}
     texts = {here: page(source, here) for source in sources if (here := place(source)) is not None}
-    reference = texts[Path("reference.md")]
-    texts[Path("reference.md")] = linked(reference)
+    reference = texts[REFERENCE]
+    texts[REFERENCE] = linked(reference)
     texts[Path("decisions/index.md")] = decisions()
-    texts |= {Path("api") / f"{path}.md": text for path, text in from_docstrings(reference).items()}
+    texts |= {REFERENCE.with_suffix("") / f"{path}.md": text for path, text in from_docstrings(reference).items()}
     for here, text in texts.items():
         (folder / here).parent.mkdir(parents=True, exist_ok=True)
         (folder / here).write_text(text, encoding="utf-8")

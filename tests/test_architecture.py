@@ -1,4 +1,4 @@
-"""docs/architecture.md lists the actual calls, and its links point to code."""
+"""docs/explanation/architecture.md lists the actual calls, and its links point to code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.protocol_server import protocol_server
 from tests.support.raw_websocket import open_websocket
 
 _INBOUND = ("WebSocketProtocol.data_received", "Broadcaster.broadcast_to_room")
-PAGE = (DOCS / "architecture.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "explanation/architecture.md").read_text(encoding="utf-8")
 
 
 class Calls:

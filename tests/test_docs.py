@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.paths import DOCS, ROOT
 from tests.support.servers import Serve
 
 
@@ -44,6 +44,8 @@ NAMING = [
     for file in sorted(ROOT.glob(pattern))
 ]
 """The files whose texts send a reader to a page."""
+FROM = (ROOT, DOCS, DOCS / "reference")
+"""Where such names may begin. The last is for the metrics, whose descriptions are a table of `reference/metrics.md`."""
 
 
 def code_of(page: Path) -> str:
@@ -80,13 +82,19 @@ def test_every_link_leads_to_a_file_and_a_heading() -> None:
         assert not anchor or anchor in anchors_of(target), f"{page.name}: {file}#{anchor}"
 
 
+def test_the_list_of_pages_has_each_page_once() -> None:
+    listed = re.findall(r"^\| \[.+?\]\((.+?)\)", (DOCS / "README.md").read_text("utf-8"), re.MULTILINE)
+    pages = [page.relative_to(DOCS) for page in DOCS.rglob("*.md") if page.parent not in (DOCS, DOCS / "decisions")]
+    assert sorted(listed) == sorted([*map(str, pages), "decisions", "../CHANGELOG.md"])
+
+
 def test_every_page_that_a_file_names_exists() -> None:
     named = [(file, page) for file in NAMING for page in NAMED.findall(file.read_text("utf-8"))]
     assert {file.suffix for file, _ in named} >= {".md", ".py"}
     missing = [
         f"{file.relative_to(ROOT)}: {page}"
         for file, page in named
-        if not any((folder / page).exists() for folder in (file.parent, ROOT, ROOT / "docs"))
+        if not any((folder / page).exists() for folder in (file.parent, *FROM))
     ]
     assert missing == []
 

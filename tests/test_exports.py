@@ -16,7 +16,7 @@ import pytest
 import asgi_realtime
 from asgi_realtime import systems
 from asgi_realtime.uvicorn import EXTENSION
-from tests.support.paths import PACKAGE, ROOT
+from tests.support.paths import DOCS, PACKAGE, ROOT
 
 SYSTEMS = [f"{systems.__name__}.{each.name}" for each in pkgutil.iter_modules(systems.__path__)]
 OTHERS = [
@@ -25,8 +25,8 @@ OTHERS = [
 PUBLIC = {path: importlib.import_module(path) for path in ("asgi_realtime", *OTHERS, *SYSTEMS)}
 """The public import paths."""
 
-REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md")), *ROOT.glob("clients/*/*.md")]
+REFERENCE = (DOCS / "reference/api.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md")), *ROOT.glob("clients/*/*.md")]
 HOSTS = sorted(
     path
     for pattern in ("examples/**/*.py", "tests/support/polls/*.py", "tests/support/host_app.py")

@@ -1,4 +1,4 @@
-"""docs/metrics.md lists every metric of the declarations, and the declarations follow Prometheus's rules."""
+"""docs/reference/metrics.md lists every metric of the declarations, and the declarations follow Prometheus's rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asgi_realtime.metrics import Metric
 from asgi_realtime.metrics.declarations import METRICS
 from tests.support.paths import DOCS
 
-PAGE = (DOCS / "metrics.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "reference/metrics.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `\w+` \| (?:counter|gauge|histogram) \| .+ \|$", PAGE, re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""docs/protocols.md: every row names tests, the tests exist, and no event of a system is missing."""
+"""docs/reference/protocols.md: every row names tests, the tests exist, and no event of a system is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.gateways.declarations import declarations
 from tests.support.paths import DOCS
 
-PAGE = DOCS / "protocols.md"
+PAGE = DOCS / "reference/protocols.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 SECTIONS = {
     title: body

@@ -19,11 +19,11 @@ import pytest
 
 from asgi_realtime import Limits, Settings, create_token
 from asgi_realtime.variables import variable
-from tests.support.paths import ROOT, WIRE
+from tests.support.paths import DOCS, ROOT, WIRE
 from tests.support.servers import Serve
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+CONFIGURATION = (DOCS / "reference/configuration.md").read_text(encoding="utf-8")
 SECRET = "a secret of at least thirty-two bytes"
 
 

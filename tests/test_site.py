@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from scripts.site_pages import MOVED, page, write
-from tests.support.paths import ROOT
+from scripts.site_pages import MOVED, REFERENCE, page, write
+from tests.support.paths import DOCS, ROOT
 from tests.test_exports import OTHERS, documented, names
 
-CONFIGURATION = tomllib.loads((ROOT / "docs" / "zensical.toml").read_text(encoding="utf-8"))["project"]
+CONFIGURATION = tomllib.loads((DOCS / "zensical.toml").read_text(encoding="utf-8"))["project"]
 
 
 def entries(nav: Any) -> Iterator[str]:
@@ -50,21 +50,23 @@ def test_each_page_is_in_the_navigation_once(site: Path) -> None:
 
 def test_each_public_name_has_an_entry_with_its_signature(site: Path) -> None:
     for path in ("asgi_realtime", *OTHERS):
-        text = (site / "html" / "api" / f"{path}.html").read_text(encoding="utf-8")
+        text = (site / "html" / REFERENCE.with_suffix("") / f"{path}.html").read_text(encoding="utf-8")
         made = set(re.findall(r'id="asgi_realtime[\w.]*\.(\w+)" class="doc', text))
         written = set(re.findall(r"<h3[^>]*><code>(\w+)</code>", text))  # of what has no docstring of its own
         assert set(names(documented(path))) - made - written == set(), path
-    middleware = (site / "html" / "api" / "asgi_realtime.html").read_text(encoding="utf-8")
+    middleware = (site / "html" / REFERENCE.with_suffix("") / "asgi_realtime.html").read_text(encoding="utf-8")
     plain = re.sub(r"<[^>]+>", "", middleware)
     assert re.search(r"RealtimeMiddleware\(\s*app: ASGIApp,\s*\*,\s*gateways: Sequence\[Mountable\]", plain)
 
 
 def test_links_to_the_source_are_text() -> None:
-    source, here = ROOT / "docs" / "protocols.md", Path("protocols.md")
-    assert "](../tests/" in source.read_text(encoding="utf-8")
-    assert "](../" not in page(source, here)
-    assert "[Recovery](recovery.md)" in page(ROOT / "README.md", MOVED[ROOT / "README.md"])
-    assert f"]({MOVED[ROOT / 'CHANGELOG.md']})" in page(ROOT / "docs" / "versions.md", Path("versions.md"))
+    source, here = DOCS / "reference/protocols.md", Path("reference/protocols.md")
+    assert "](../../tests/" in source.read_text(encoding="utf-8")
+    assert "](../../" not in page(source, here)
+    assert "[Recovery](guides/recovery.md)" in page(ROOT / "README.md", MOVED[ROOT / "README.md"])
+    assert f"[**All pages**]({MOVED[DOCS / 'README.md']})" in page(ROOT / "README.md", MOVED[ROOT / "README.md"])
+    changelog = MOVED[ROOT / "CHANGELOG.md"].name
+    assert f"]({changelog})" in page(DOCS / "reference/versions.md", Path("reference/versions.md"))
 
 
 def test_the_pages_load_nothing_from_elsewhere(site: Path) -> None:

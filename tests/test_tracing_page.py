@@ -1,4 +1,4 @@
-"""docs/tracing.md lists every attribute of the declarations."""
+"""docs/operations/tracing.md lists every attribute of the declarations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from asgi_realtime.tracing.attributes import ATTRIBUTES, OPERATIONS, Attribute
 from tests.support.paths import DOCS
 
-PAGE = (DOCS / "tracing.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "operations/tracing.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| `(?:messaging|realtime|error)\.[\w.]+` \| .+ \|$", PAGE, re.MULTILINE)
 
 

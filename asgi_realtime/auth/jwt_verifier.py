@@ -42,7 +42,7 @@ class JWTVerifier:
         self._options: Options = {
             "verify_aud": settings.jwt_audience is not None,
             "verify_iss": settings.jwt_issuer is not None,
-            # docs/protocols.md does not require these checks: `iat` in the future, numbers as `sub` and `jti`.
+            # docs/reference/protocols.md does not require these checks: a future `iat`, numbers as `sub` and `jti`.
             **{"verify_iat": False, "verify_sub": False, "verify_jti": False},
             # `_check_times` does it, by the time of this package.
             **{"verify_exp": False, "verify_nbf": False},

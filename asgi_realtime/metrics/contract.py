@@ -13,7 +13,7 @@ class Metrics(Protocol):
 
     `counter`, `gauge` and `histogram` are called once for each metric and each combination of label values, most of
     them at the start. Each returns a function, which is called on the event loop when the value has changed: once a
-    second, and in each call of `transfer`. None of them may wait or raise. The metrics are in `docs/metrics.md`.
+    second, and in each call of `transfer`. None of them may wait or raise. `docs/reference/metrics.md` has the metrics.
     """
 
     def attach(self, transfer: Callable[[], None]) -> None:

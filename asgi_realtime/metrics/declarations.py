@@ -1,4 +1,4 @@
-"""All metrics. `docs/metrics.md` has the same table, and a test compares them."""
+"""All metrics. `docs/reference/metrics.md` has the same table, and a test compares them."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ CLOSED: Final = Metric(
     kind="counter",
     labels=_GATEWAY | {"reason": _CONNECTION_ENDS, "code": (NO_CODE, *_CLOSE_CODES)},
     help="connections that have ended. `reason` is the one that `on_disconnect` gets: see "
-    "[How a connection ends](concepts.md#how-a-connection-ends). `code` is the close code, or `none` if the client or "
-    "its transport ended first",
+    "[How a connection ends](../start/concepts.md#how-a-connection-ends). `code` is the close code, or `none` if the "
+    "client or its transport ended first",
 )
 EVENTS: Final = Metric(
     name="events_total",
@@ -90,7 +90,7 @@ RECOVERIES: Final = Metric(
     kind="counter",
     labels=_GATEWAY | {"result": ("recovered", "new session")},
     help="clients that came back and asked for the session of an earlier connection: see "
-    "[When a client does not recover](recovery.md#when-a-client-does-not-recover)",
+    "[When a client does not recover](../guides/recovery.md#when-a-client-does-not-recover)",
 )
 ENGINEIO_SESSIONS: Final = Metric(
     name="engineio_sessions",
@@ -205,7 +205,7 @@ RELAYED_REQUESTS: Final = Metric(
     kind="counter",
     labels={"transport": _TRANSPORTS},
     help="polls and POSTs (`polling`) and upgraded WebSockets (`websocket`) that arrived here and belong to a session "
-    "of another process: see [Several processes](running.md#several-processes)",
+    "of another process: see [Several processes](../operations/running.md#several-processes)",
 )
 RELAYS: Final = Metric(name="relays", kind="gauge", help="such requests that are being relayed")
 RELAYS_LOST: Final = Metric(
@@ -236,7 +236,7 @@ BROKER_COMMANDS_LOST: Final = Metric(
     kind="counter",
     labels=_GATEWAY,
     help="times that commands may be missing, so that the clients were closed with 1012 and connected again: see "
-    "[When Redis is away](running.md#when-redis-is-away)",
+    "[When Redis is away](../operations/running.md#when-redis-is-away)",
 )
 REDIS_RECONNECTS: Final = Metric(
     name="redis_reconnects_total",

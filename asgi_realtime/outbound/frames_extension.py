@@ -8,7 +8,7 @@ from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.fair_turns import TextTurn
 
 EXTENSION: Final = "asgi_realtime.frames"
-"""Its name in `scope["extensions"]`. Described for servers in `docs/frame-transport.md`."""
+"""Its name in `scope["extensions"]`. Described for servers in `docs/reference/frame-transport.md`."""
 
 
 class WriteListener(Protocol):

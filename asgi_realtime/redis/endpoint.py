@@ -89,7 +89,8 @@ class Endpoint:
             )
         if right := _find(error, NoPermissionError):
             return ConfigurationError(
-                f"{self} does not permit what connecting needs ({right}); docs/redis.md lists the commands to permit"
+                f"{self} does not permit what connecting needs ({right});"
+                " docs/operations/redis.md lists the commands to permit"
             )
         reply = _find(error, ResponseError)
         if reply is not None and ("HELLO" in str(reply) or "NOPROTO" in str(reply)):

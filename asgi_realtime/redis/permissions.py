@@ -58,7 +58,7 @@ def not_permitted(what: str, text: str, *, named: str) -> ConfigurationError:
     """The error for something that Redis does not permit. `named`: what the server is configured by."""
     return ConfigurationError(
         f"{named}: Redis does not permit {what} to this user ({text}); permit the commands, keys and channels that"
-        " docs/redis.md lists"
+        " docs/operations/redis.md lists"
     )
 
 

@@ -41,7 +41,7 @@ OURS: Final = frozenset(
         *("orig_host_address", "orig_socket_timeout", "orig_socket_connect_timeout"),
     }
 )
-"""Options of a client that have no effect here. docs/redis.md says so. All others are used."""
+"""Options of a client that have no effect here. docs/operations/redis.md says so. All others are used."""
 
 
 def read_client(client: RedisClient, *, timeout: float) -> Discovery:

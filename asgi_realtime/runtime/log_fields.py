@@ -1,6 +1,7 @@
 """Fields of log records, for programs that read logs. The text of a line is for people, and has the same values.
 
-The fields are attributes of the record, which formatters for JSON write beside the message: see docs/monitoring.md.
+The fields are attributes of the record, which formatters for JSON write beside the message: see
+docs/operations/monitoring.md.
 Their names begin with `realtime_`. Without that, `event` would replace the message in structlog, `user_id` could have
 another type than in the host's own lines, and where a record factory of the host sets an attribute of the same name,
 each call of the logger would raise KeyError.

@@ -1,7 +1,7 @@
 """An in-process client for tests of applications that mount realtime gateways: no server, no port.
 
 It speaks the real protocols (Engine.IO with Socket.IO packets, or JSON frames) through the ASGI
-interface, so that origins, tokens, limits and encodings are those of production. See docs/testing.md.
+interface, so that origins, tokens, limits and encodings are those of production. See docs/guides/testing.md.
 """
 
 from asgi_realtime.testing.broadcast import Broadcast

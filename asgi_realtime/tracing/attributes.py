@@ -1,4 +1,4 @@
-"""The attributes of all spans. `docs/tracing.md` has the same table, and a test compares them.
+"""The attributes of all spans. `docs/operations/tracing.md` has the same table, and a test compares them.
 
 Names that begin with `messaging.` are those of OpenTelemetry's semantic conventions for messaging. These are not stable
 yet. Names that begin with `realtime.` are this package's own.

@@ -36,7 +36,7 @@ class Tracing(Protocol):
     """Makes the spans of a process. `OpenTelemetryTracing` is one; write another for another system.
 
     None of these methods may wait or raise. All are called on the event loop. The names and attributes of the spans are
-    in `docs/tracing.md`.
+    in `docs/operations/tracing.md`.
     """
 
     def link(self, headers: Mapping[str, str]) -> object | None:

@@ -3,7 +3,7 @@
 `--ws asgi_realtime.uvicorn:WebSocketProtocol`: WebSockets, small and fast.
 `--http asgi_realtime.uvicorn:HTTPProtocol`: uvicorn's own HTTP with a deadline for headers.
 
-The names of the extension can be imported where uvicorn is not installed. See docs/frame-transport.md.
+The names of the extension can be imported where uvicorn is not installed. See docs/reference/frame-transport.md.
 """
 
 from __future__ import annotations

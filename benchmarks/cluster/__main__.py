@@ -59,7 +59,7 @@ def _versions() -> dict[str, str]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer publications, and at most three processes")
-    parser.add_argument("--publish", action="store_true", help="also write the tables of docs/scaling.md")
+    parser.add_argument("--publish", action="store_true", help="also write the tables of docs/operations/scaling.md")
     parser.add_argument("--rounds", type=int, help="how often each system is measured")
     parser.add_argument("--publications", type=int, help="publications of one measurement")
     parser.add_argument("--sizes", type=int, nargs="+", help="numbers of processes, each at least 2")

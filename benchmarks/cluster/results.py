@@ -11,7 +11,7 @@ from benchmarks.catalogue import HERE
 from benchmarks.plan import Figures
 
 FIGURES = HERE / "cluster" / "figures.json"
-PAGE = HERE.parent / "docs" / "scaling.md"
+PAGE = HERE.parent / "docs/operations/scaling.md"
 BEGIN = "<!-- figures: written by `python -m benchmarks.cluster --publish` -->"
 
 

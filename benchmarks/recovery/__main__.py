@@ -122,7 +122,10 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", default=requested("QUICK"), help="small numbers (QUICK=1)")
     parser.add_argument(
-        "--publish", action="store_true", default=requested("PUBLISH"), help="also write docs/recovery.md (PUBLISH=1)"
+        "--publish",
+        action="store_true",
+        default=requested("PUBLISH"),
+        help="also write docs/guides/recovery.md (PUBLISH=1)",
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="measure only these parts")
     parser.add_argument(

@@ -12,7 +12,7 @@ from benchmarks.catalogue import HERE
 from benchmarks.plan import Figures
 
 FIGURES = HERE / "recovery" / "figures.json"
-PAGE = HERE.parent / "docs" / "recovery.md"
+PAGE = HERE.parent / "docs/guides/recovery.md"
 BEGIN = "<!-- figures: written by `python -m benchmarks.recovery --publish` -->"
 
 OFF, ON = "off", "on"

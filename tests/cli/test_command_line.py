@@ -13,7 +13,7 @@ import pytest
 from tests.support.command_line import install_script
 from tests.support.paths import DOCS, ROOT
 
-PAGE = (DOCS / "command-line.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "reference/command-line.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""docs/command-line.md lists every command, and shows what each prints. Command lines on all pages can be parsed."""
+"""docs/reference/command-line.md lists every command and what it prints. Command lines on all pages can be parsed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.paths import DOCS
 from tests.support.redis_server import redis_server
 
 SECRET = "kX3-vQ8_zR5tY1uW7pL2mN9bC4dF6gH0"
-PAGE = (DOCS / "command-line.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "reference/command-line.md").read_text(encoding="utf-8")
 
 
 def leaves(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:

@@ -1,4 +1,4 @@
-"""docs/python-client.md shows what is written, and the clients import nothing of the server."""
+"""docs/guides/python-client.md shows what is written, and the clients import nothing of the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asgi_realtime.schema.python.files import python_client
 from tests.support.paths import DOCS, ROOT
 from tests.test_docs import FILE
 
-PAGE = (DOCS / "python-client.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "guides/python-client.md").read_text(encoding="utf-8")
 
 
 def test_the_page_shows_the_module_of_its_gateway(monkeypatch: pytest.MonkeyPatch) -> None:

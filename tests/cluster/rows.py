@@ -1,4 +1,4 @@
-"""The rows of docs/protocols.md. Each is seen across nodes, or has a reason why it concerns one connection only.
+"""The rows of docs/reference/protocols.md. Each is seen across nodes, or says why it concerns one connection only.
 
 For each section of the page a test file has a table, by the headings of the page's tables and the beginnings of their
 rows:
@@ -109,10 +109,10 @@ class Row:
 
 
 def rows_of(section: str) -> list[Row]:
-    """The rows of a section of docs/protocols.md, such as `Mew`."""
-    page = DOCS.joinpath("protocols.md").read_text(encoding="utf-8")
+    """The rows of a section of docs/reference/protocols.md, such as `Mew`."""
+    page = DOCS.joinpath("reference/protocols.md").read_text(encoding="utf-8")
     found = re.search(rf"^## (?:\d\. )?{section}\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
-    assert found is not None, f"docs/protocols.md has no section {section!r}"
+    assert found is not None, f"docs/reference/protocols.md has no section {section!r}"
     rows, heading = [], ""
     for first, rest in re.findall(r"^\| (.+?) \| (.+) \|$", found[1], re.MULTILINE):
         if rest == "tests":

@@ -1,4 +1,4 @@
-"""Chat (docs/protocols.md) on three nodes: clients on two of them, the host on the third, and one database for all."""
+"""Chat (docs/reference/protocols.md) on three nodes: clients on two of them, the host on the third, one database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events (docs/protocols.md, section 2) across nodes: each row whose effect reaches other clients.
+"""Events (docs/reference/protocols.md, section 2) across nodes: each row whose effect reaches other clients.
 
 The host's calls run on one node that serves no clients. The clients are in turn npm's on a second node and
 python-socketio's on a third.
@@ -197,7 +197,7 @@ ROWS: Table = {
         "`无权访问此房间`": one_connection(_ANSWER),
         "`消息过长`": one_connection(_ANSWER),
         "`包含不当内容`": one_connection(_ANSWER),
-        "`消息发送过于频繁`": one_connection("docs/events.md: the limit of a user is counted in each process"),
+        "`消息发送过于频繁`": one_connection("docs/systems/events.md: the limit of a user is counted in each process"),
         "`消息格式错误`": one_connection(_ANSWER),
         "`服务器内部错误`": one_connection(_ANSWER),
         "`error`": one_connection(_ANSWER),

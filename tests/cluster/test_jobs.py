@@ -1,4 +1,4 @@
-"""Jobs (docs/protocols.md) on three nodes: clients on two of them, and the host on the third."""
+"""Jobs (docs/reference/protocols.md) on three nodes: clients on two of them, and the host on the third."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mew and Infra (docs/protocols.md, section 1) across nodes: each row whose effect reaches other connections.
+"""Mew and Infra (docs/reference/protocols.md, section 1) across nodes: each row whose effect reaches other connections.
 
 The steps are the tests of `tests/wire/test_example_events.py`. Here the host's routes run on one node that serves no
 clients. Alice and Carol use npm's client on a second node; Bob and Dave use python-socketio's on a third.

@@ -13,7 +13,7 @@ from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGate
 from asgi_realtime import WebSocketGateway as JSONGateway
 from asgi_realtime.auth.create_token import create_token
 from asgi_realtime.testing import RealtimeTestClient
-from tests.support.paths import ROOT
+from tests.support.paths import DOCS
 from tests.support.recording import World
 from tests.support.waiting import until
 
@@ -32,7 +32,7 @@ def test_completion_lists_what_the_reference_documents_and_nothing_else() -> Non
     internal, _ = World().connection()
     assert visible(internal.public) == visible(Connection) == visible(SyncConnection) == MEMBERS
     documented = re.findall(
-        r"^\| `connection\.(\w+)", (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| `connection\.(\w+)", (DOCS / "reference/api.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert sorted(documented) == MEMBERS
 

@@ -1,4 +1,4 @@
-"""The Dockerfile and the compose file of docs/deployment.md, as far as they can be run without a container engine.
+"""The Dockerfile and the compose file of docs/operations/deployment.md, as far as they run without a container engine.
 
 The short form runs with the suite, with the environment of the tests. `make test-faults` runs the long form
 (`FAULTS=long`), which installs the wheel into the environment of the image first.
@@ -176,7 +176,7 @@ def test_the_variables_of_the_compose_file_have_an_effect(service: str) -> None:
     assert unknown_variables(environ) == {}
     settings = Settings.from_env(environ)
     assert seconds(SERVICES[service]["stop_grace_period"]) >= settings.shutdown_delay + settings.drain_timeout + 5
-    page = (DOCS / "deployment.md").read_text("utf-8")
+    page = (DOCS / "operations/deployment.md").read_text("utf-8")
     assert all(f"{name}=" in page for name in VALUES)
 
 

@@ -1,4 +1,4 @@
-"""Many idle clients behind nginx with the configuration of docs/deployment.md.
+"""Many idle clients behind nginx with the configuration of docs/operations/deployment.md.
 
 The short form runs with the suite. `make test-faults` runs the long form: `FAULTS=long`.
 """

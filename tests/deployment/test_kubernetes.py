@@ -1,4 +1,4 @@
-"""The manifests of docs/deployment.md fit the Dockerfile, the settings and the metrics of the package."""
+"""The manifests of docs/operations/deployment.md fit the Dockerfile, the settings and the metrics of the package."""
 
 from __future__ import annotations
 

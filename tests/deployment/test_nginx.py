@@ -1,4 +1,4 @@
-"""Behind a real nginx with the configuration of docs/deployment.md: origins, several processes, limits, its log."""
+"""Behind a real nginx with the configuration of docs/operations/deployment.md: origins, processes, limits, its log."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_a_client_does_not_choose_the_host(serve: Serve, tmp_path: Path) -
 
 
 async def test_the_limits_of_the_page_are_for_new_sessions(serve: Serve, tmp_path: Path) -> None:
-    [lines] = re.findall(r"```nginx\n(.*?)```", (DOCS / "running.md").read_text("utf-8"), re.DOTALL)
+    [lines] = re.findall(r"```nginx\n(.*?)```", (DOCS / "operations/running.md").read_text("utf-8"), re.DOTALL)
     http_lines, _, server_lines = lines.partition("# in server\n")
     assert "rate=20r/s" in http_lines and "burst=100" in server_lines
     http_lines, server_lines = http_lines.replace("20r/s", "1r/m"), server_lines.replace("100 ", "5 ")
@@ -146,7 +146,7 @@ async def test_a_hash_on_the_client_avoids_relays(
     serve: Serve, node: Node, redis_process: RedisProcess, tmp_path: Path
 ) -> None:
     line = "hash $arg_client consistent;"
-    assert f"`{line}`" in (DOCS / "deployment.md").read_text("utf-8")
+    assert f"`{line}`" in (DOCS / "operations/deployment.md").read_text("utf-8")
     servers, processes = await joined_servers(serve, redis_process)
     ports = [server.port for server in servers]
     async with nginx(tmp_path, *ports, changes={"least_conn;": line}) as port:

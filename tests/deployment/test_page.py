@@ -1,4 +1,4 @@
-"""docs/deployment.md shows the files that the tests run."""
+"""docs/operations/deployment.md shows the files that the tests run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ FILES = sorted(DEPLOYMENT.iterdir())
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_the_page_shows_the_file(file: Path) -> None:
-    page = (DOCS / "deployment.md").read_text("utf-8")
+    page = (DOCS / "operations/deployment.md").read_text("utf-8")
     shown = dict(
-        re.findall(r"\(\.\./examples/deployment/([^)]+)\):\n\n```\w*\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+        re.findall(r"\(\.\./\.\./examples/deployment/([^)]+)\):\n\n```\w*\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     )
     assert shown[file.name] == file.read_text("utf-8")

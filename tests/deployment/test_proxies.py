@@ -1,4 +1,4 @@
-"""Behind real proxies with the configurations of docs/deployment.md: clients, addresses, time limits."""
+"""Behind real proxies with the configurations of docs/operations/deployment.md: clients, addresses, time limits."""
 
 from __future__ import annotations
 

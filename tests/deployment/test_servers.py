@@ -1,4 +1,4 @@
-"""The commands of docs/deployment.md for each server, with stock clients, until SIGTERM."""
+"""The commands of docs/operations/deployment.md for each server, with stock clients, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from tests.support.target_process import target_process
 from tests.support.waiting import until
 
 APP: Final = "tests.support.deployed_app:app"
-SECTION: Final = (DOCS / "deployment.md").read_text("utf-8").partition("\n## A server\n")[2].partition("\n## ")[0]
+PAGE: Final = (DOCS / "operations/deployment.md").read_text("utf-8")
+SECTION: Final = PAGE.partition("\n## A server\n")[2].partition("\n## ")[0]
 COMMANDS: Final = {
     line.split()[0]: shlex.split(line)[1:] for line in re.findall(r"^\$ (\w+ app:app .*)$", SECTION, re.MULTILINE)
 }

@@ -1,4 +1,4 @@
-"""The units of docs/deployment.md: checked by systemd's own tools, and run by its protocol for sockets."""
+"""The units of docs/operations/deployment.md: checked by systemd's own tools, and run by its protocol for sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/django.md: its five minutes as printed, and its other blocks in the project that they make."""
+"""docs/guides/django.md: its five minutes as printed, and its other blocks in the project that they make."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.browser_program import run_browser_program
 from tests.support.paths import DOCS, WIRE
 from tests.support.printed_page import printed_page, section
 
-PAGE = DOCS / "django.md"
+PAGE = DOCS / "guides/django.md"
 OTHER_BLOCKS = re.compile(r"^```py\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 

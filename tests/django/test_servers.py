@@ -1,4 +1,4 @@
-"""Each server of docs/django.md: views, gateways, static files, and its end."""
+"""Each server of docs/guides/django.md: views, gateways, static files, and its end."""
 
 from __future__ import annotations
 

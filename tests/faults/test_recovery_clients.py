@@ -1,7 +1,7 @@
 """Stock JavaScript clients of three versions whose connections, processes and servers fail all the time.
 
-Each client gets every event once and in order, or is told that it has not recovered, in a case that docs/recovery.md
-lists. The short form runs with the suite. `make test-faults` runs the long form: `FAULTS=long`.
+Each client gets every event once and in order, or is told that it has not recovered, in a case that
+docs/guides/recovery.md lists. The short form runs with the suite. `make test-faults` runs the long form: `FAULTS=long`.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def check_numbers(report: Report, last: int) -> None:
 
 
 def may_be_new(connection: Connection, before: Connection, killed: Sequence[float]) -> bool:
-    """Whether docs/recovery.md lists why a connection has not recovered that followed the one `before`.
+    """Whether docs/guides/recovery.md lists why a connection has not recovered that followed the one `before`.
 
     Either it broke while the missed events were being written: another transport was opened since the last connection.
     Or its process was killed before it had written that the client is there.

@@ -22,7 +22,7 @@ from tests.support.paths import DOCS, ROOT
 from tests.support.printed_page import printed_page, section
 
 LONG = os.environ.get("FIVE_MINUTES") == "long"
-PAGE = DOCS / "hosts.md"
+PAGE = DOCS / "start/frameworks.md"
 FRAMEWORKS = ("FastAPI", "Litestar", "Quart", "Flask")
 OTHERS = ("Starlette", "Falcon", "BlackSheep", "Sanic")
 SERVER = "uvicorn app:app &"

@@ -14,7 +14,7 @@ from tests.support.promql import names_in
 from tests.support.promtool import promtool
 
 TESTS = Path(__file__).parent / "alerts_test.yaml"
-PAGE = (DOCS / "monitoring.md").read_text("utf-8")
+PAGE = (DOCS / "operations/monitoring.md").read_text("utf-8")
 SERIES = made_series()
 
 

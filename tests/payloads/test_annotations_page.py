@@ -1,4 +1,4 @@
-"""Every row of the table on docs/gateways.md that says what an annotation means."""
+"""Every row of the table on docs/guides/gateways.md that says what an annotation means."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.paths import DOCS
 from tests.support.recording import World
 from tests.test_docs import code_of
 
-PAGE = DOCS / "gateways.md"
+PAGE = DOCS / "guides/gateways.md"
 TABLE = PAGE.read_text(encoding="utf-8").partition("## What an annotation means")[2].partition("\n## ")[0]
 ROWS = [
     [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]

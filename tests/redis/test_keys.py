@@ -10,7 +10,7 @@ from redis.crc import key_slot
 from asgi_realtime.redis.keys import COMMANDS, SHARED, Keys, suffixes
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Target, ToAll, ToRoom, ToUsers
-from tests.support.paths import ROOT
+from tests.support.paths import DOCS
 
 
 def names_of(prefix: str, gateway: str, *ends: str) -> list[str]:
@@ -66,7 +66,7 @@ def test_a_target_of_several_users_has_one_name_for_each() -> None:
 
 
 def test_the_page_lists_every_key() -> None:
-    page = (ROOT / "docs" / "redis.md").read_text("utf-8")
+    page = (DOCS / "operations/redis.md").read_text("utf-8")
     keys, shared = Keys("mew", GatewayName("<gateway>")), Keys("mew", SHARED)
     names = [keys.state, keys.last("<target>"), keys.history("<target>"), keys.receipt("<key>")]
     names += [keys.connections, keys.leaving, keys.of_node("<node>")]

@@ -93,7 +93,7 @@ async def test_a_missing_permission_fails_the_start(guarded: RedisProcess, left_
     user = secrets.token_hex(4)
     guarded.add_user(user, "s3cret", *(rule for rule in documented_rules("test") if rule != left_out))
     message = await start_error(url_of(guarded, user))
-    assert "docs/redis.md" in message
+    assert "docs/operations/redis.md" in message
     assert re.sub(r"\|.*|[+~&]|test:\*", "", left_out) in message.lower()
 
 

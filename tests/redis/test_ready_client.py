@@ -33,7 +33,7 @@ async def test_a_client_of_one_server(where: str, redis_places: RedisPlaces) -> 
     place = redis_places(where)
     async with Redis.from_url(place.url, decode_responses=True) as client:
         await exchange(lambda: RedisServer(client=client))
-        assert place.denied() == []  # at `tls`, the user has only the rights that docs/redis.md lists
+        assert place.denied() == []  # at `tls`, the user has only the rights that docs/operations/redis.md lists
 
 
 async def test_a_client_of_a_sentinels_master(redis_sentinel_service: RedisSentinel) -> None:
@@ -229,4 +229,4 @@ async def test_a_refusal_of_the_server_names_the_argument_too(
     assert cluster.startswith("redis=: ") and cluster.endswith("or pass a RedisCluster")
     redis_process.add_user("reader", "s3cret", "~*", "&*", "+@all", "-publish")
     rights = await refusal(Redis(unix_socket_path=str(redis_process.socket), username="reader", password="s3cret"))
-    assert rights.startswith("redis=: Redis does not permit ") and "docs/redis.md" in rights
+    assert rights.startswith("redis=: Redis does not permit ") and "docs/operations/redis.md" in rights

@@ -1,4 +1,4 @@
-"""A client of a JSON gateway that recovers, as docs/recovery.md describes it."""
+"""A client of a JSON gateway that recovers, as docs/guides/recovery.md describes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real proxies of Debian with the configurations of docs/deployment.md, on free ports of this machine."""
+"""Real proxies of Debian with the configurations of docs/operations/deployment.md, on free ports of this machine."""
 
 from __future__ import annotations
 

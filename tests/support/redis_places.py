@@ -19,8 +19,8 @@ from tests.support.redis_server import RedisProcess, free_port, redis_server, va
 
 LONG: Final = os.environ.get("FAULTS") == "long"
 PLACES: Final = ("socket", "valkey", "tls", "sentinel", "cluster")
-"""At `tls` and in the cluster, the user has only the permissions that docs/redis.md names. Valkey sends a client its
-own messages after the reply, as Redis does from 7.2 on."""
+"""At `tls` and in the cluster, the user has only the permissions of docs/operations/redis.md. Valkey sends a client
+its own messages after the reply, as Redis does from 7.2 on."""
 LONG_PLACES: Final = PLACES if LONG else PLACES[:1]
 """What tests of a whole application run at: `make test-faults` runs them everywhere."""
 

@@ -53,7 +53,7 @@ def test_a_system_uses_no_private_part_of_a_gateway(system: Path) -> None:
 
 
 INTERNAL = {
-    # Hosts choose their own form of times. These systems use the form of docs/protocols.md.
+    # Hosts choose their own form of times. These systems use the form of docs/reference/protocols.md.
     "asgi_realtime.values.timestamps.iso",
     # A test's clock moves the times that these systems write. Hosts read the time as they like.
     "asgi_realtime.runtime.time_source",

@@ -14,7 +14,7 @@ from tests.support.pytest_run import run_pytest
 pytestmark = pytest.mark.timeout(300)
 """Seconds. Each test starts Python and imports everything again."""
 
-PAGE = (DOCS / "testing.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "guides/testing.md").read_text(encoding="utf-8")
 
 
 def files(*, anyio: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-// The page of docs/django.md in two windows of Chromium: logs in, says something, and reads it in both.
+// The page of docs/guides/django.md in two windows of Chromium: logs in, says something, and reads it in both.
 //
 //   node django_page.mjs <address>
 import { chromium } from "playwright-core";

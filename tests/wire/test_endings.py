@@ -1,6 +1,6 @@
 """Connections ended by the server: everything sent arrives, then one `disconnect` with the right reason.
 
-The rows of the table on docs/concepts.md, as stock clients of Socket.IO see them over every transport.
+The rows of the table on docs/start/concepts.md, as stock clients of Socket.IO see them over every transport.
 """
 
 from __future__ import annotations

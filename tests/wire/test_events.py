@@ -1,4 +1,4 @@
-"""Events (docs/protocols.md, section 2) as stock clients see it: each row of its tables, over every transport."""
+"""Events (docs/reference/protocols.md, section 2) as stock clients see it: each row, over every transport."""
 
 from __future__ import annotations
 

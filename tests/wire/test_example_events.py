@@ -1,4 +1,4 @@
-"""Every server event of docs/protocols.md, section 1: the route that emits it, and its recipients."""
+"""Every server event of docs/reference/protocols.md, section 1: the route that emits it, and its recipients."""
 
 from __future__ import annotations
 

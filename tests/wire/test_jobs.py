@@ -1,4 +1,4 @@
-"""Every row of docs/protocols.md, section 4, by a real WebSocket client."""
+"""Every row of docs/reference/protocols.md, section 4, by a real WebSocket client."""
 
 from __future__ import annotations
 

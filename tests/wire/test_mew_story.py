@@ -1,4 +1,4 @@
-"""A long scenario on Mew (docs/protocols.md, section 1) with stock clients: the example app, its REST and its sockets.
+"""A long scenario on Mew (docs/reference/protocols.md, section 1) with stock clients: REST and sockets of the example.
 
 At the end all events of each client are compared in order, so that any doubled, lost or leaked
 event fails the test.

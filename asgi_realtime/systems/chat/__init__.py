@@ -1,4 +1,4 @@
-"""Chat (docs/protocols.md, section 3): instant messages between users and in groups, on a JSON WebSocket."""
+"""Chat (docs/reference/protocols.md, section 3): instant messages between users and in groups, on a JSON WebSocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of Chat with the types of their payloads: the tables of docs/protocols.md, section 3."""
+"""The events of Chat with the types of their payloads: the tables of docs/reference/protocols.md, section 3."""
 
 from __future__ import annotations
 

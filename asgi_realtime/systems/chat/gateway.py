@@ -1,4 +1,4 @@
-"""The Chat gateway: WebSocket `/chat` (docs/protocols.md, section 3)."""
+"""The Chat gateway: WebSocket `/chat` (docs/reference/protocols.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events (docs/protocols.md, section 2): rooms that clients join, and messages between their members, on Socket.IO."""
+"""Events (docs/reference/protocols.md, section 2): rooms that clients join, and messages in them, on Socket.IO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The payloads of Events (docs/protocols.md, section 2): what clients send and what the server sends."""
+"""The payloads of Events (docs/reference/protocols.md, section 2): what clients send and what the server sends."""
 
 from __future__ import annotations
 

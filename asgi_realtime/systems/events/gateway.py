@@ -1,4 +1,4 @@
-"""The Events gateway: Socket.IO namespace `/events` (docs/protocols.md, section 2)."""
+"""The Events gateway: Socket.IO namespace `/events` (docs/reference/protocols.md, section 2)."""
 
 from __future__ import annotations
 

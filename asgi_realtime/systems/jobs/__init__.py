@@ -1,4 +1,4 @@
-"""Jobs (docs/protocols.md, section 4): clients follow the status of jobs, on a JSON WebSocket."""
+"""Jobs (docs/reference/protocols.md, section 4): clients follow the status of jobs, on a JSON WebSocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of Jobs with the types of their payloads: the tables of docs/protocols.md, section 4."""
+"""The events of Jobs with the types of their payloads: the tables of docs/reference/protocols.md, section 4."""
 
 from __future__ import annotations
 

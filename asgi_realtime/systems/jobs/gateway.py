@@ -1,4 +1,4 @@
-"""The Jobs gateway: WebSocket `/ws` (docs/protocols.md, section 4)."""
+"""The Jobs gateway: WebSocket `/ws` (docs/reference/protocols.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mew and Infra (docs/protocols.md, section 1): servers, channels and direct messages, on Socket.IO."""
+"""Mew and Infra (docs/reference/protocols.md, section 1): servers, channels and direct messages, on Socket.IO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Mew and Infra send: the tables of docs/protocols.md, section 1, with the types of their payloads."""
+"""What Mew and Infra send: the tables of docs/reference/protocols.md, section 1, with the types of their payloads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Mew gateway: Socket.IO namespace `/` (docs/protocols.md, section 1)."""
+"""The Mew gateway: Socket.IO namespace `/` (docs/reference/protocols.md, section 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Infra gateway: Socket.IO namespace `/infra`, for services (docs/protocols.md, section 1)."""
+"""The Infra gateway: Socket.IO namespace `/infra`, for services (docs/reference/protocols.md, section 1)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import ts from "typescript";
 import { expect, test } from "vitest";
 
 const HERE = import.meta.dirname;
-const PAGE = join(HERE, "..", "..", "..", "docs", "typescript.md");
+const PAGE = join(HERE, "..", "..", "..", "docs", "guides", "typescript.md");
 
 /** All code blocks of the page in a language, joined in order. */
 function blocks(language: "ts" | "tsx"): string {
