@@ -12,6 +12,7 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.connection.contracts import HostCallback
 from asgi_realtime.runtime.host_calls import ToSync, is_coroutine_function
+from asgi_realtime.runtime.host_threads import call_for_future
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
 from asgi_realtime.runtime.waiting_thread import WaitingThread
@@ -137,7 +138,7 @@ def _callback_in(thread: WaitingThread, callback: HostCallback | None) -> Callab
         return callback
 
     async def call() -> Any:
-        result = await asyncio.get_running_loop().run_in_executor(thread, callback)
+        result = await asyncio.get_running_loop().run_in_executor(thread, call_for_future, callback)
         return await result if inspect.isawaitable(result) else result
 
     return call

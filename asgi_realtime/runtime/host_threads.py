@@ -70,5 +70,18 @@ async def run_in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
 def start_in_thread(function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
     """Begin to call a function in a thread. As `run_in_thread`, but the caller need not wait for the result."""
-    call = functools.partial(contextvars.copy_context().run, function, *arguments)
+    call = functools.partial(contextvars.copy_context().run, call_for_future, function, *arguments)
     return asyncio.get_running_loop().run_in_executor(_executor.get(), call)
+
+
+def call_for_future(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function whose result goes into a future, which cannot hold a `StopIteration`.
+
+    Raises:
+        RuntimeError: instead of `StopIteration`. In Python 3.11 the caller would wait for ever.
+        BaseException: whatever else the function raises.
+    """
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        raise RuntimeError("a function of the host raised StopIteration") from error

@@ -6,7 +6,8 @@ Annotations are no text here, since functions within tests have them.
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import fastapi
@@ -175,10 +176,8 @@ async def test_a_generator_that_swallows_an_exception_is_an_error(caplog: pytest
 
 
 async def test_a_dependency_refuses_as_a_handler_does() -> None:
-    def model() -> None:
+    def invalid() -> None:
         pydantic.TypeAdapter(int).validate_python("x")
-
-    errors: Mapping[str, Callable[[], Any]] = {"INTERNAL": model}
 
     async def denied() -> None:
         raise fastapi.HTTPException(403)
@@ -189,18 +188,18 @@ async def test_a_dependency_refuses_as_a_handler_does() -> None:
     gateway = SocketIOGateway("/")
     called: list[str] = []
 
-    def handler(name: str, dependency: Callable[[], Any]) -> None:
-        @gateway.on(name)
+    def handler(dependency: Callable[[], Any]) -> None:
+        @gateway.on(dependency.__name__)
         async def handle(text: str, nothing: Annotated[None, Depends(dependency)]) -> None:
-            called.append(name)
+            called.append(dependency.__name__)
 
-    for name, dependency in {"denied": denied, "limited": limited, **errors}.items():
-        handler(name, dependency)
+    for dependency in (denied, limited, invalid):
+        handler(dependency)
     async with RealtimeTestClient(app_of(gateway)) as app:
         async with app.connect(token=app.token("ann")) as ann:
             assert await ann.call("denied", "a") == {"success": False, "code": "FORBIDDEN", "message": "Forbidden"}
             assert await ann.call("limited", "a") == {"success": False, "code": "FORBIDDEN", "message": "not you"}
-            assert (await ann.call("INTERNAL", "a"))["code"] == "INTERNAL"
+            assert (await ann.call("invalid", "a"))["code"] == "INTERNAL"
             assert (await ann.call("denied", 1))["code"] == "INVALID_MESSAGE", "the payload is validated first"
     assert called == []
 
@@ -231,6 +230,55 @@ async def test_a_plain_generator_that_begins_too_late_is_ended_by_its_thread() -
             may_begin.set()
             assert await asyncio.to_thread(ended.wait, 10)
     assert found == ["CancelledError"]
+
+
+async def test_a_plain_generator_that_fails_too_late_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    may_fail = threading.Event()
+
+    def slow() -> Iterator[None]:
+        if may_fail.wait(10):
+            raise OSError("no connection")
+        yield
+
+    gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.05))
+
+    @gateway.on("slow")
+    async def handle(slow: Annotated[None, Depends(slow)]) -> None: ...
+
+    async with RealtimeTestClient(app_of(gateway)) as app:
+        async with app.connect(token=app.token("ann")) as ann:
+            assert (await ann.call("slow"))["code"] == "INTERNAL"
+            may_fail.set()
+            await until(lambda: "no connection" in caplog.text)
+    assert "slow failed after its event was given up" in caplog.text
+
+
+async def test_a_generator_resets_the_context_variables_that_it_has_set() -> None:
+    request = ContextVar("request", default="none")
+    values: list[str] = []
+
+    def plain() -> Iterator[str]:
+        token = request.set("plain")
+        yield request.get()
+        request.reset(token)
+        values.append(request.get())
+
+    async def asynchronous() -> AsyncIterator[str]:
+        token = request.set("async")
+        yield request.get()
+        request.reset(token)
+        values.append(request.get())
+
+    gateway = SocketIOGateway("/")
+
+    @gateway.on("work")
+    async def handle(first: Annotated[str, Depends(plain)], second: Annotated[str, Depends(asynchronous)]) -> list[str]:
+        return [first, second, request.get()]
+
+    async with RealtimeTestClient(app_of(gateway)) as app:
+        async with app.connect(token=app.token("ann")) as ann:
+            assert await ann.call("work") == ["plain", "async", "async"]
+    assert values == ["none", "none"]
 
 
 async def test_what_is_after_yield_in_a_thread_runs_though_its_event_was_given_up(

@@ -13,7 +13,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from asgi_realtime import Identity, JobsGateway, JobStatus, Limits, RealtimeMiddleware, Settings
+from asgi_realtime import (
+    Identity,
+    JobsGateway,
+    JobStatus,
+    Limits,
+    RealtimeMiddleware,
+    Settings,
+    SocketIOGateway,
+    SyncConnection,
+)
 from asgi_realtime.testing import RealtimeTestClient
 
 SHARED = "a token that clients share"
@@ -84,3 +93,22 @@ async def test_a_call_that_hangs_does_not_delay_the_shutdown(service: HungServic
     async with asyncio.timeout(10):
         await client.__aexit__(None, None, None)
     assert not service.go.is_set()
+
+
+async def test_a_function_that_raises_stop_iteration_fails_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    nothing: list[str] = []
+    gateway = SocketIOGateway("/")
+
+    @gateway.on("first")
+    def first() -> str:
+        return next(iter(nothing))
+
+    @gateway.on("join")
+    def join(connection: SyncConnection) -> None:
+        connection.join("first", allowed=lambda: next(iter(nothing)))
+
+    app = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=Settings(jwt_secret="x" * 32))
+    async with RealtimeTestClient(app) as client, client.connect("/", token=client.token("ann")) as ann:
+        for event in ("first", "join"):
+            assert (await ann.call(event))["code"] == "INTERNAL"
+            assert f"{event} failed: RuntimeError('a function of the host raised StopIteration')" in caplog.text

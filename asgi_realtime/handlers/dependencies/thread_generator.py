@@ -1,4 +1,4 @@
-"""A plain generator of the host as an async context manager. Its steps run in threads.
+"""A plain generator of the host as an async context manager. Its steps run in threads, with the same context variables.
 
 A thread cannot be cancelled. So an event that is given up may leave a step that still runs. What the generator has
 acquired is released all the same: by the thread itself, or by a call that is begun without waiting for it.
@@ -7,6 +7,7 @@ acquired is released all the same: by the thread itself, or by a call that is be
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import threading
 from collections.abc import Callable
@@ -30,6 +31,8 @@ class ThreadGenerator:
     def __init__(self, manager: AbstractContextManager[Any], name: str) -> None:
         self._manager = manager
         self._name = name
+        self._context = contextvars.copy_context()
+        """Of both steps, so that the second one can reset a variable that the first one has set."""
         self._lock = threading.Lock()
         self._entered = False
         self._abandoned = False
@@ -50,7 +53,7 @@ class ThreadGenerator:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool | None:
         """Run the rest, in a thread. Once this was called it runs, also if the caller is cancelled."""
-        rest = start_in_thread(self._manager.__exit__, kind, error, traceback)
+        rest = start_in_thread(self._context.run, self._manager.__exit__, kind, error, traceback)
         try:
             return await asyncio.shield(rest)
         except asyncio.CancelledError:
@@ -58,14 +61,19 @@ class ThreadGenerator:
             raise
 
     def _enter(self) -> Any:
-        value = self._manager.__enter__()
+        try:
+            value = self._context.run(self._manager.__enter__)
+        except BaseException as error:
+            if self._abandoned:
+                self._log(error)
+            raise
         with self._lock:
             self._entered = True
             abandoned = self._abandoned
         if abandoned:
             cancelled = asyncio.CancelledError()
             try:
-                self._manager.__exit__(asyncio.CancelledError, cancelled, None)
+                self._context.run(self._manager.__exit__, asyncio.CancelledError, cancelled, None)
             except BaseException as error:
                 self._log(error)
         return value
