@@ -1,8 +1,8 @@
 """Write what Zensical makes the documentation site from into a folder: the pages, and its configuration.
 
 The pages in `docs/` can be read without a site, so their links also lead to the source. The site has no source: there,
-such a link becomes plain text. README.md is the first page. Each name in `docs/reference/api.md` gets one more entry,
-from its docstring.
+such a link becomes plain text. Sections between two comments become tabs. README.md is the first page. Each name in
+`docs/reference/api.md` gets one more entry, from its docstring.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,9 @@ MOVED = {
 REFERENCE = Path("reference/api.md")
 
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!https?:)([^)\s#]*)(#[^)\s]*)?\)")
+
+TABS = re.compile(r"^<!-- tabs\b.*?-->\n(.*?)^<!-- end of tabs -->\n", re.DOTALL | re.MULTILINE)
+"""Sections of which a reader needs one. Where no site is made, they are headings with their texts."""
 
 
 def place(file: Path) -> Path | None:
@@ -51,7 +55,18 @@ def page(source: Path, here: Path) -> str:
 
     # Every second part is code, which has no links.
     parts = re.split(r"(^```.*?^```$)", source.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    return "".join(part if number % 2 else LINK.sub(link, part) for number, part in enumerate(parts))
+    linked = "".join(part if number % 2 else LINK.sub(link, part) for number, part in enumerate(parts))
+    return TABS.sub(lambda match: tabs(match[1]), linked)
+
+
+def tabs(sections: str) -> str:
+    """Make one tab of each section. Their headings have the level of the first one."""
+    level = re.match(r"\s*(#+) ", sections)
+    if level is None:
+        raise ValueError(f"no heading comes after the beginning of tabs: {sections[:80]!r}")
+    _, *parts = re.split(rf"^{level[1]} (.+)\n", sections, flags=re.MULTILINE)
+    titles, texts = parts[::2], parts[1::2]
+    return "".join(f'=== "{title}"\n{textwrap.indent(text, "    ")}' for title, text in zip(titles, texts, strict=True))
 
 
 def decisions() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from scripts.site_pages import MOVED, REFERENCE, page, write
+from scripts.site_pages import MOVED, REFERENCE, page, tabs, write
 from tests.support.paths import DOCS, ROOT
 from tests.test_exports import OTHERS, documented, names
 
@@ -67,6 +67,17 @@ def test_links_to_the_source_are_text() -> None:
     assert f"[**All pages**]({MOVED[DOCS / 'README.md']})" in page(ROOT / "README.md", MOVED[ROOT / "README.md"])
     changelog = MOVED[ROOT / "CHANGELOG.md"].name
     assert f"]({changelog})" in page(DOCS / "reference/versions.md", Path("reference/versions.md"))
+
+
+def test_sections_for_frameworks_are_tabs_with_their_code(site: Path) -> None:
+    text = (site / "html/start/frameworks.html").read_text(encoding="utf-8")
+    headings = re.findall(r"^### (\w+)$", (DOCS / "start/frameworks.md").read_text("utf-8"), re.MULTILINE)
+    assert re.findall(r'<label for="(\w+)">', text) == [each.lower() for each in headings]
+    *blocks, _ = text.partition('id="run-it"')[0].split('<div class="tabbed-block">')[1:]
+    plain = [re.sub(r"<[^>]+>", "", block) for block in blocks]
+    assert [name.lower() in block.lower() for name, block in zip(headings, plain, strict=False)] == [True] * 8
+    with pytest.raises(ValueError, match="no heading"):
+        tabs("text\n")
 
 
 def test_the_pages_load_nothing_from_elsewhere(site: Path) -> None:

@@ -43,7 +43,7 @@ async def follow_the_page(framework: str, folder: Path, wheels: Path | None, bro
     environ = {"BROWSER": "echo opened %s"}
     with printed_page(folder, server=SERVER, port=8000, wheels=wheels, environ=environ) as page:
         page.follow(section(PAGE, "An empty folder"))
-        page.follow(section(PAGE, framework))
+        page.follow(section(PAGE, framework, level=3))
         page.follow(opening)
         (url,) = re.findall(r"^opened (\S+)$", page.printed[-1], re.MULTILINE)
         browser.open(url)
@@ -75,7 +75,7 @@ def build_wheel(folder: Path) -> Path:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS + OTHERS)
 def test_the_page_shows_the_examples(framework: str) -> None:
-    files = dict(FILE.findall(section(PAGE, "An empty folder") + section(PAGE, framework)))
+    files = dict(FILE.findall(section(PAGE, "An empty folder") + section(PAGE, framework, level=3)))
     examples = ROOT / "examples" / "hosts"
     assert files == {
         "index.html": examples.joinpath("index.html").read_text(encoding="utf-8"),

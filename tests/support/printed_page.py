@@ -27,11 +27,11 @@ COMMAND_SECONDS = 300.0
 _BLOCK = re.compile(r"(?:^`([\w./-]+)`([^\n]*):\n\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def section(page: Path, heading: str) -> str:
-    """The text below a heading of the second level."""
-    text = page.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def section(page: Path, heading: str, level: int = 2) -> str:
+    """The text below a heading, without what belongs to headings of the same level or above."""
+    text = page.read_text("utf-8").partition(f"\n{'#' * level} {heading}\n")[2]
     assert text, f"{page.name} has no section {heading}"
-    return text
+    return re.split(rf"^#{{2,{level}}} ", text, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 class PrintedPage:
