@@ -9,19 +9,15 @@ gets the client from `node_modules` instead of the CDN.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.browser_pages import BrowserPages, browser_pages
 from tests.support.paths import DOCS, ROOT
-from tests.support.printed_page import printed_page, section
+from tests.support.printed_page import LONG, build_wheel, printed_page, section
 
-LONG = os.environ.get("FIVE_MINUTES") == "long"
 PAGE = DOCS / "start/frameworks.md"
 FRAMEWORKS = ("FastAPI", "Litestar", "Quart", "Flask")
 OTHERS = ("Starlette", "Falcon", "BlackSheep", "Sanic")
@@ -63,13 +59,6 @@ def new_folder(parent: Path, name: str) -> Path:
     """Make an empty folder."""
     folder = parent / name
     folder.mkdir()
-    return folder
-
-
-def build_wheel(folder: Path) -> Path:
-    """Make a folder with a wheel of this checkout."""
-    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
-    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
     return folder
 
 

@@ -21,6 +21,8 @@ from packaging.requirements import Requirement
 
 from tests.support.paths import ROOT
 
+LONG = os.environ.get("FIVE_MINUTES") == "long"
+"""Whether virtual environments are made and packages are installed, as a page prints it."""
 START_SECONDS = 60.0
 COMMAND_SECONDS = 300.0
 """For `pip install`, the slowest."""
@@ -32,6 +34,13 @@ def section(page: Path, heading: str, level: int = 2) -> str:
     text = page.read_text("utf-8").partition(f"\n{'#' * level} {heading}\n")[2]
     assert text, f"{page.name} has no section {heading}"
     return re.split(rf"^#{{2,{level}}} ", text, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def build_wheel(folder: Path) -> Path:
+    """Make a folder with a wheel of this checkout."""
+    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
+    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True)
+    return folder
 
 
 class PrintedPage:
