@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
+from time import perf_counter
 from typing import Any, TypeVar
 
 from asgi_realtime.broadcasting.gateway_registry import GatewayRegistry
@@ -98,15 +99,19 @@ class Publisher(NoSchema):
         event = publication.event
         limits = self._gateways[publication.gateway].limits
         size = checked_size(event, publication.payload, publication.attachments, limits)
-        publishing = self._broker.publish(publication, key=key)
-        if self._metrics is not None:
-            publishing = self._metrics.timed(publication.gateway, publishing)
+        began = 0.0 if self._metrics is None else perf_counter()
         try:
-            receipt = await run_with_timeout(self._timeout, publishing)
-        except TimeoutError:
+            receipt = await run_with_timeout(self._timeout, self._broker.publish(publication, key=key))
+        except (BrokerUnavailable, TimeoutError) as error:
+            if self._metrics is not None:
+                self._metrics.failed(publication.gateway)
+            if isinstance(error, BrokerUnavailable):
+                raise
             raise BrokerUnavailable(
                 f"{event}: the broker did not answer within MEW_PUBLISH_TIMEOUT ({self._timeout} s)"
             ) from None
+        if self._metrics is not None:
+            self._metrics.published(publication.gateway, perf_counter() - began)
         self._unwritten += size
         if self._unwritten >= _TURN_BYTES:
             # Let the writers run: otherwise a host that broadcasts in a loop would fill the outbox of every client.

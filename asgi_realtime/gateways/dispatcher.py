@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from time import perf_counter
 from typing import Any, ClassVar, TypeVar
 
 from asgi_realtime.answers import Answers
@@ -293,8 +294,6 @@ class Dispatcher(ClientFrames):
             logger.info("%r is closed: %s", connection, TOO_MANY_ATTEMPTS, extra=log_fields(connection=connection))
             connection.end(1008, TOO_MANY_ATTEMPTS)
 
-    # Handling
-
     def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Coroutine[Any, Any, Any]:
         """Handle an event that has no declared handler. The coroutine returns the acknowledgement.
 
@@ -307,9 +306,8 @@ class Dispatcher(ClientFrames):
         self, connection: InternalConnection, event: str, sent: Sequence[Json], acknowledge: Acknowledge | None
     ) -> Pending:
         """Run the handler of an event until its first wait. Most handlers never wait, and need no timer."""
-        metrics = self._event_metrics
-        if metrics.on:
-            metrics.counter(event).value += 1
+        if self._event_metrics.on:
+            self._event_metrics.counter(event).value += 1
         try:
             begin = self._handlers.get(event)
             try:
@@ -330,9 +328,7 @@ class Dispatcher(ClientFrames):
         except (Exception, asyncio.CancelledError) as error:
             self._failed(error, connection, event, sent, acknowledge)
             return None
-        rest: Awaitable[Any] = resume_within(self._handler_timeout, work, waiting)
-        if metrics.on:
-            rest = metrics.timed(event, rest)
+        rest = resume_within(self._handler_timeout, work, waiting)
         return self._handle_rest(rest, connection, event, sent, acknowledge)
 
     async def _handle_rest(
@@ -343,6 +339,7 @@ class Dispatcher(ClientFrames):
         sent: Sequence[Json],
         acknowledge: Acknowledge | None,
     ) -> None:
+        began = perf_counter() if self._event_metrics.on else 0.0
         try:
             result = await rest
             if acknowledge is not None:
@@ -351,6 +348,9 @@ class Dispatcher(ClientFrames):
                 self._report_unused(event, result)
         except (Exception, asyncio.CancelledError) as error:
             self._failed(error, connection, event, sent, acknowledge)
+        finally:
+            if self._event_metrics.on:
+                self._event_metrics.waited(event, perf_counter() - began)
 
     def _report_unused(self, event: str, result: object) -> None:
         """Log the first result of a handler where no client can ask for an acknowledgement."""

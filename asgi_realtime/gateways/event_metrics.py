@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from time import monotonic
-from typing import Any
-
 from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import EVENTS, HANDLER_SECONDS, REFUSED_EVENTS
 from asgi_realtime.metrics.metric import OTHER
@@ -42,17 +38,12 @@ class EventMetrics:
 
     def waited(self, event: str, seconds: float) -> None:
         """The handler of an event has ended, so many seconds after its first wait."""
-        event = event if event in self._counters else OTHER
-        seconds_of = self._seconds.get(event)
-        if seconds_of is None:
-            seconds_of = self._meter.histogram(HANDLER_SECONDS, gateway=self._gateway, event=event)
-            self._seconds[event] = seconds_of
-        seconds_of.observe(seconds)
+        (self._seconds.get(event) or self._histogram(event)).observe(seconds)
 
-    async def timed(self, event: str, rest: Awaitable[Any]) -> Any:
-        """Await the rest of a handler, from its first wait on."""
-        began = monotonic()
-        try:
-            return await rest
-        finally:
-            self.waited(event, monotonic() - began)
+    def _histogram(self, event: str) -> Histogram:
+        event = event if event in self._counters else OTHER
+        histogram = self._seconds.get(event)
+        if histogram is None:
+            histogram = self._meter.histogram(HANDLER_SECONDS, gateway=self._gateway, event=event)
+            self._seconds[event] = histogram
+        return histogram

@@ -92,9 +92,10 @@ class Batch:
         self._size = 0
         self._recipients = NO_RECIPIENTS
         if not partial:
+            joined = Frame.joined(frames)
             if self._sent is not None:
-                self._sent.add(frames, len(recipients))
-            recipients.deliver(Frame.joined(frames), rooms)
+                self._sent.add(len(frames), joined.size, len(recipients))
+            recipients.deliver(joined, rooms)
             return
         self._partial = {}
         self._skipped = set()

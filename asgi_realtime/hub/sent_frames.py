@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from asgi_realtime.hub.recipients import Part
 from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import BROADCAST_BYTES, BROADCAST_FRAMES
-from asgi_realtime.protocols.frame import Frame
 
 
 class SentFrames:
@@ -19,12 +18,12 @@ class SentFrames:
         self._frames = meter.counter(BROADCAST_FRAMES)
         self._bytes = meter.counter(BROADCAST_BYTES)
 
-    def add(self, frames: Sequence[Frame], recipients: int) -> None:
-        """Some frames were written to so many recipients."""
-        self._frames.value += len(frames) * recipients
-        self._bytes.value += sum([frame.size for frame in frames]) * recipients
+    def add(self, frames: int, size: int, recipients: int) -> None:
+        """So many frames, of this size together, were written to so many recipients."""
+        self._frames.value += frames * recipients
+        self._bytes.value += size * recipients
 
     def add_parts(self, parts: Sequence[Part], recipients: int) -> None:
         """The same, if some of the frames leave recipients out."""
         for part in parts:
-            self.add([part.frame], recipients - len(part.skipped))
+            self.add(1, part.frame.size, recipients - len(part.skipped))

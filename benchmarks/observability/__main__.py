@@ -3,6 +3,9 @@
 For each kind of observation an app runs in a process of its own. In each round, each does the same work in turn, in
 another order. `none` is a copy of the package without the statements that metrics need (see `unhooked.py`). What `off`
 takes more than `none` is what they cost those who do not use them. Times are those of the processor, with warm caches.
+
+Two processes that do the same differ by a few per cent, by where their memory is. So all processes are started several
+times (`--repeats`), and what is printed is the median of the repeats, with the lowest and the highest difference.
 `--instructions` counts instructions with callgrind, which a busy machine does not disturb.
 """
 
@@ -33,8 +36,8 @@ COUNTS: Final = {"event": 1_600, "answered": 480, "waiting": 480, "broadcast": 2
 """How much of each work is done at once."""
 _TIMES: Final = 10
 """How much more is done when instructions are counted."""
-Samples: TypeAlias = dict[tuple[str, str], list[float]]
-"""By kind and work, what one event or broadcast took in each round."""
+Samples: TypeAlias = dict[tuple[str, str], list[list[float]]]
+"""By kind and work, what one event or broadcast took: for each repeat a list of its rounds."""
 
 
 class _Process:
@@ -70,9 +73,19 @@ class _Process:
         self._process.communicate()
 
 
-def measure_times(kinds: Sequence[str], works: Sequence[str], rounds: int, unhooked: Path) -> Samples:
+def measure_times(kinds: Sequence[str], works: Sequence[str], repeats: int, rounds: int, unhooked: Path) -> Samples:
     """The processor times in µs."""
     samples: Samples = {(kind, work): [] for kind in kinds for work in works}
+    for _ in range(repeats):
+        for taken, times in _repeat(kinds, works, rounds, unhooked).items():
+            samples[taken].append(times)
+    return samples
+
+
+def _repeat(
+    kinds: Sequence[str], works: Sequence[str], rounds: int, unhooked: Path
+) -> dict[tuple[str, str], list[float]]:
+    samples: dict[tuple[str, str], list[float]] = {(kind, work): [] for kind in kinds for work in works}
     with contextlib.ExitStack() as stack:
         processes = {}
         for kind in kinds:
@@ -94,8 +107,9 @@ def count_instructions(kinds: Sequence[str], works: Sequence[str], unhooked: Pat
         without = _instructions(kind, works[0], 0, unhooked)  # what turning callgrind on and off takes
         for work in works:
             count = _TIMES * COUNTS[work]
-            samples[kind, work] = [(_instructions(kind, work, count, unhooked) - without) / count]
-            print(f"{kind}, {work}: {samples[kind, work][0]:.0f} instructions", file=sys.stderr, flush=True)
+            counted = (_instructions(kind, work, count, unhooked) - without) / count
+            samples[kind, work] = [[counted]]
+            print(f"{kind}, {work}: {counted:.0f} instructions", file=sys.stderr, flush=True)
     return samples
 
 
@@ -117,10 +131,18 @@ def _tables(samples: Samples, kinds: Sequence[str], works: Sequence[str], unit: 
         for kind in kinds:
             cells = []
             for work in works:
-                value, off = of(samples[kind, work]), of(samples["off", work])
-                cells.append(f"{value:.4g} ({value / off - 1:+.1%})" if kind != "off" else f"{value:.4g}")
+                values, off = [[of(rounds) for rounds in samples[each, work]] for each in (kind, "off")]
+                differences = [value / without - 1 for value, without in zip(values, off, strict=True)]
+                cells.append(f"{statistics.median(values):.4g}" + ("" if kind == "off" else _spread(differences)))
             rows.append([kind, *cells])
         yield table(("", *works), rows) + "\n"
+
+
+def _spread(differences: Sequence[float]) -> str:
+    middle = f"{statistics.median(differences):+.1%}"
+    return (
+        f" ({middle}; {min(differences):+.1%} to {max(differences):+.1%})" if len(differences) > 1 else f" ({middle})"
+    )
 
 
 _STATISTICS: Final[dict[str, Callable[[Sequence[float]], float]]] = {"lowest": min, "median": statistics.median}
@@ -129,7 +151,8 @@ _STATISTICS: Final[dict[str, Callable[[Sequence[float]], float]]] = {"lowest": m
 def main() -> None:
     """Measure, and print tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.observability", description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--repeats", type=int, default=5, help="how often new processes are started")
+    parser.add_argument("--rounds", type=int, default=20, help="of each repeat")
     parser.add_argument(
         "--instructions", action="store_true", help="count instructions instead of time (needs valgrind)"
     )
@@ -146,7 +169,7 @@ def main() -> None:
         if options.instructions:
             samples, unit = count_instructions(kinds, options.works, unhooked), "instructions"
         else:
-            samples, unit = measure_times(kinds, options.works, options.rounds, unhooked), "µs"
+            samples, unit = measure_times(kinds, options.works, options.repeats, options.rounds, unhooked), "µs"
     print("\n".join(_tables(samples, kinds, options.works, unit)))
     if found:
         sys.exit(f"imported although it is not used: {', '.join(found)}")

@@ -37,14 +37,20 @@ HOOKS: Final = (
     (
         "gateways/dispatcher.py",
         """
-        if metrics.on:
-            metrics.counter(event).value += 1""",
+        if self._event_metrics.on:
+            self._event_metrics.counter(event).value += 1""",
     ),
     (
         "gateways/dispatcher.py",
         """
-        if metrics.on:
-            rest = metrics.timed(event, rest)""",
+        began = perf_counter() if self._event_metrics.on else 0.0""",
+    ),
+    (
+        "gateways/dispatcher.py",
+        """
+        finally:
+            if self._event_metrics.on:
+                self._event_metrics.waited(event, perf_counter() - began)""",
     ),
     (
         "connection/connection.py",
@@ -56,8 +62,13 @@ HOOKS: Final = (
     (
         "broadcasting/publisher.py",
         """
+        began = 0.0 if self._metrics is None else perf_counter()""",
+    ),
+    (
+        "broadcasting/publisher.py",
+        """
         if self._metrics is not None:
-            publishing = self._metrics.timed(publication.gateway, publishing)""",
+            self._metrics.published(publication.gateway, perf_counter() - began)""",
     ),
     (
         "hub/hub.py",
@@ -69,7 +80,7 @@ HOOKS: Final = (
         "hub/batch.py",
         """
             if self._sent is not None:
-                self._sent.add(frames, len(recipients))""",
+                self._sent.add(len(frames), joined.size, len(recipients))""",
     ),
     (
         "hub/batch.py",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ from starlette.types import Receive, Scope, Send
 from asgi_realtime import Connection, Handshake, Identity, RealtimeMiddleware, Settings, WebSocketGateway, on
 from asgi_realtime.lifecycle import transfers
 from asgi_realtime.limits import Limits
+from asgi_realtime.runtime import fair_turns
 from asgi_realtime.uvicorn import WebSocketProtocol
 from benchmarks.messages import WebSocket
 
@@ -208,6 +210,8 @@ async def serve(kind: str, *, instructions: bool) -> None:
     if instructions:
         # Callgrind makes the work fifty times slower, so what is done once a second would be counted fifty times.
         transfers.TRANSFER_SECONDS = 3_600.0  # type: ignore[misc]
+        fair_turns.SECONDS_A_TURN = 3_600.0  # type: ignore[misc]
+        gc.disable()  # one full collection more or less would be a few per cent of the work
     gateway = Room()
     settings = Settings(jwt_secret="a secret for measurements, long enough", limits=_LIMITS)
     app = RealtimeMiddleware(host, gateways=[gateway], settings=settings, **observation(kind))
