@@ -31,7 +31,7 @@ def main() -> None:
     from django.conf import settings
 
     settings.FOLDER.mkdir(parents=True, exist_ok=True)
-    logging.disable(logging.INFO)
+    logging.disable(logging.WARNING)  # `seed` sends events, and warns that there are no clients yet
     call_command("migrate", verbosity=0)
     call_command("seed")
     logging.disable(logging.NOTSET)
