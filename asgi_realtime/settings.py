@@ -55,8 +55,8 @@ class Settings:
     jwt_secret: str | None = _secret()
     """`MEW_JWT_SECRET`: shared secret of HS256/384/512 tokens, at least 32 bytes (fewer: a warning)."""
     jwt_public_key: str | None = _secret()
-    """`MEW_JWT_PUBLIC_KEY`: PEM public key or certificate (the text, or the path of a file; read once) of RS*, PS*,
-    ES* or EdDSA tokens."""
+    """`MEW_JWT_PUBLIC_KEY`: PEM public key or certificate (the text, or the path of a file; read once) of RS, PS,
+    ES or EdDSA tokens."""
     jwks_url: str | None = None
     """`MEW_JWKS_URL`: the URL of the identity provider's published keys."""
     jwks_cooldown: float = 30.0

@@ -122,6 +122,7 @@ def write(site: Path) -> None:
     for picture in [*DOCS.rglob("*.svg"), *DOCS.rglob("*.png")]:
         (folder / picture.relative_to(DOCS)).parent.mkdir(exist_ok=True)
         shutil.copy(picture, folder / picture.relative_to(DOCS))
+    shutil.copy(DOCS / "site.css", folder)
     shutil.copy(DOCS / "zensical.toml", site)
 
 
