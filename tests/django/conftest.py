@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.django_server import DjangoServer, copy_database, django_server, make_database
+from tests.support.postgresql_server import PostgresProcess, postgresql_server
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,12 @@ def django(made_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with django_server(copy_database(made_database, tmp_path_factory.mktemp("shared"))) as server:
         yield server
         assert "SynchronousOnlyOperation" not in server.output
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresProcess]:
+    """A PostgreSQL that the tests of one process share. Its database `made` has users; tests copy it."""
+    with postgresql_server() as server:
+        server.create_database("made")
+        make_database(tmp_path_factory.mktemp("postgresql"), server.settings("made"))
+        yield server

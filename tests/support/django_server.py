@@ -25,8 +25,10 @@ START_SECONDS = 60.0
 PATIENCE = 20.0
 """Seconds that a test waits for a frame."""
 _LISTENING = re.compile(r"(?:running on http://|Listening on TCP address |server at http://)127\.0\.0\.1:(\d+)", re.I)
-_USERS = """
+_TABLES_AND_USERS = """
 from django.contrib.auth.models import User
+from django.core.management import call_command
+call_command("migrate", run_syncdb=True, verbosity=0)
 for name in ("ann", "bob", "password", "inactive", "delete"):
     User.objects.create_superuser(name, f"{name}@example.com", "secret")
 """
@@ -44,10 +46,9 @@ def environment(folder: Path, settings: Mapping[str, Any], variables: Mapping[st
     return kept | own | dict(variables)
 
 
-def make_database(folder: Path) -> None:
+def make_database(folder: Path, settings: Mapping[str, Any] = {}) -> None:
     """Create the tables, and users, who are administrators."""
-    run(folder, "migrate", "--run-syncdb", "--verbosity=0")
-    run(folder, "shell", "--command", _USERS)
+    run(folder, "shell", "--command", _TABLES_AND_USERS, settings=settings)
 
 
 def run(folder: Path, *arguments: str, settings: Mapping[str, Any] = {}, variables: Mapping[str, str] = {}) -> str:
