@@ -4,16 +4,18 @@ Django has a connection to the database for each thread. It closes old ones when
 Handlers are not requests. Without this module their connections would stay open, also those that have failed.
 
 - **A plain handler** runs in one of `MEW_HOST_THREADS` threads. Old connections of the thread are closed before and
-  after it.
+  after it. Behind an async wrapper that has used the ORM, it runs in the thread of the wrapper.
 - **An async handler** that uses the ORM (`.aget()`, `sync_to_async`) would share one thread, and so one connection,
   with all other handlers of the process: asgiref has one thread for what belongs to no request. Here each handler
   gets a thread of its own when it uses the ORM for the first time, and keeps it until it ends. There are at most
-  `MEW_HOST_THREADS` such threads. If all are busy, the handler waits for one.
+  `MEW_HOST_THREADS` such threads. If all are busy, the handler waits for one. Old connections are closed as above.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -21,7 +23,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from asgiref.sync import ThreadSensitiveContext
-from django.db import close_old_connections
+from django.db import connections
 
 T = TypeVar("T")
 
@@ -30,17 +32,20 @@ class DatabaseThreads:
     """The threads of async handlers, and what is done around all handlers. See `AroundHostCode`."""
 
     def __init__(self, count: int) -> None:
+        # A thread reports itself when it is free, so all below may be changed by any thread.
+        self.lock = threading.Lock()
         self._left = count
         self._idle: list[ThreadPoolExecutor] = []
         self._waiting: deque[_Lease] = deque()
 
-    def in_thread(self, call: Callable[[], T]) -> T:
-        """Make a call in the current thread, and close old connections before and after it."""
-        close_old_connections()
-        try:
-            return call()
-        finally:
-            close_old_connections()
+    def submit(self, begin: Callable[[Callable[[], T]], Future[T]], call: Callable[[], T]) -> Future[T]:
+        """Make a call in the thread of the current handler. If it has none, in one of the host's threads."""
+        lease = _current_lease.get()
+        if lease is not None and lease.has_thread and lease.task is asyncio.current_task():
+            # With another thread, the handler would hold a connection while it waits for a second one. If all handlers
+            # did this, they could use up a pool of connections and wait forever.
+            return lease.submit(call)
+        return begin(functools.partial(_closing_connections, call))
 
     async def in_loop(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine. What it runs in a thread runs in one thread, whose old connections are closed after it."""
@@ -57,9 +62,11 @@ class DatabaseThreads:
             _current_lease.reset(token)
 
     def take(self, lease: _Lease) -> ThreadPoolExecutor | None:
-        """Return a thread. None: all are busy, and the lease gets the next one that is free."""
+        """Return a thread. None: all are busy, and the lease gets the next one that is free. Call it with the lock."""
         if self._idle:
-            return self._idle.pop()
+            thread = self._idle.pop()
+            thread.submit(_close_connections)  # they may have become too old since the last handler
+            return thread
         if self._left:
             self._left -= 1
             return ThreadPoolExecutor(1, thread_name_prefix="asgi_realtime database")
@@ -67,23 +74,26 @@ class DatabaseThreads:
         return None
 
     def give_back(self, thread: ThreadPoolExecutor) -> None:
-        """A lease has ended. Its thread closes old connections before it does anything else."""
-        thread.submit(close_old_connections)
-        if self._waiting:
-            self._waiting.popleft().begin(thread)
-        else:
-            self._idle.append(thread)
+        """A lease has ended. Its thread is free when it has closed old connections.
+
+        That takes long after a handler that was cancelled: a query that is running cannot be stopped.
+        """
+        thread.submit(_close_connections).add_done_callback(lambda _: self._free(thread))
 
     def wait_no_longer(self, lease: _Lease) -> None:
-        """A lease has ended that had no thread yet."""
+        """A lease has ended that had no thread yet. Call it with the lock."""
         self._waiting.remove(lease)
+
+    def _free(self, thread: ThreadPoolExecutor) -> None:
+        with self.lock:
+            if self._waiting:
+                self._waiting.popleft().begin(thread)
+            else:
+                self._idle.append(thread)
 
 
 class _Lease(Executor):
-    """What asgiref runs the synchronous parts of one handler with: a thread, from the first of them on.
-
-    It is used on the event loop's thread only.
-    """
+    """What asgiref runs the synchronous parts of one handler with: a thread, from the first of them on."""
 
     def __init__(self, threads: DatabaseThreads, task: asyncio.Task[Any] | None) -> None:
         self.task = task
@@ -91,17 +101,22 @@ class _Lease(Executor):
         self._thread: ThreadPoolExecutor | None = None
         self._calls: list[tuple[Future[Any], Callable[[], Any]]] = []  # those that wait for a thread
 
+    @property
+    def has_thread(self) -> bool:
+        return self._thread is not None
+
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        if self._thread is None and not self._calls:
-            self._thread = self._threads.take(self)
-        if self._thread is not None:
-            return self._thread.submit(function, *args, **kwargs)
-        future: Future[T] = Future()
-        self._calls.append((future, lambda: function(*args, **kwargs)))
-        return future
+        with self._threads.lock:
+            if self._thread is None and not self._calls:
+                self._thread = self._threads.take(self)
+            if self._thread is None:
+                future: Future[T] = Future()
+                self._calls.append((future, lambda: function(*args, **kwargs)))
+                return future
+        return self._thread.submit(function, *args, **kwargs)
 
     def begin(self, thread: ThreadPoolExecutor) -> None:
-        """Use this thread, from now on."""
+        """Use this thread, from now on. Call it with the lock."""
         self._thread = thread
         for future, call in self._calls:
             thread.submit(_run, future, call)
@@ -109,15 +124,36 @@ class _Lease(Executor):
 
     def end(self) -> None:
         """The handler has ended."""
+        with self._threads.lock:
+            calls = self._calls
+            if calls:
+                self._threads.wait_no_longer(self)
+        for future, _ in calls:
+            future.cancel()
         if self._thread is not None:
             self._threads.give_back(self._thread)
-        elif self._calls:
-            self._threads.wait_no_longer(self)
-            for future, _ in self._calls:
-                future.cancel()
 
 
 _current_lease: ContextVar[_Lease | None] = ContextVar("asgi_realtime.django.lease", default=None)
+
+
+def _closing_connections(call: Callable[[], T]) -> T:
+    """Make a call in the current thread, and close old connections before and after it."""
+    _close_connections()
+    try:
+        return call()
+    finally:
+        _close_connections()
+
+
+def _close_connections() -> None:
+    """Close what Django closes around requests: connections of this thread that have failed, or are too old."""
+    for connection in connections.all(initialized_only=True):
+        connection.close_if_unusable_or_obsolete()
+        if connection.in_atomic_block:
+            # A handler was cancelled between the begin of a transaction and its end. The connection is closed now, but
+            # Django would wait for the end of the transaction, and refuse all queries of this thread.
+            del connections[connection.alias]
 
 
 def _run(future: Future[Any], call: Callable[[], Any]) -> None:

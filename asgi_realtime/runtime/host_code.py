@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -12,8 +13,8 @@ T = TypeVar("T")
 class AroundHostCode(Protocol):
     """Runs the code of the host: handlers, hooks, services and authenticators."""
 
-    def in_thread(self, call: Callable[[], T]) -> T:
-        """Make a call of synchronous code, in the current thread, and return its result."""
+    def submit(self, begin: Callable[[Callable[[], T]], Future[T]], call: Callable[[], T]) -> Future[T]:
+        """Make a call of synchronous code in a thread: by `begin` in one of the `HostThreads`, or in another one."""
 
     async def in_loop(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine of the host, and return its result. Called again within it for the hooks that it calls."""

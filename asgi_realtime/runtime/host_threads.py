@@ -48,14 +48,14 @@ class HostThreads:
 
 
 class _WrappingExecutor(ThreadPoolExecutor):
-    """Threads in which a framework has something to do around each call."""
+    """Threads for a framework that has something to do around each call."""
 
     def __init__(self, count: int, name: str, around: AroundHostCode) -> None:
         super().__init__(count, thread_name_prefix=name)
         self._around = around
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        return super().submit(self._around.in_thread, functools.partial(function, *args, **kwargs))
+        return self._around.submit(super().submit, functools.partial(function, *args, **kwargs))
 
 
 async def run_in_thread(function: Callable[..., T], *arguments: Any) -> T:
