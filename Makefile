@@ -86,11 +86,9 @@ test-matrix: setup
 	@WORKERS=$(WORKERS) scripts/test-matrix .cache/matrix $(MATRIX)
 
 # Builds, checks and installs the wheel, the source distribution and the npm package. Leaves the first two, and their SBOM,
-# in .cache/package/dist.
+# in .cache/package/dist, and the third in .cache/package/npm.
 check-package: $(CLIENT)/node_modules/.stamp
 	@scripts/check-package .cache/package
-	npm run build --prefix $(CLIENT)
-	npm run check:package --prefix $(CLIENT)
 
 # The newest dependencies that fit together, with their hashes.
 lock: $(VENV)/dev.stamp
