@@ -93,7 +93,7 @@ class DatabaseThreads:
 
 
 class _Lease(Executor):
-    """What asgiref runs the synchronous parts of one handler with: a thread, from the first of them on."""
+    """The executor of one handler for asgiref. It gets a thread at its first call."""
 
     def __init__(self, threads: DatabaseThreads, task: asyncio.Task[Any] | None) -> None:
         self.task = task

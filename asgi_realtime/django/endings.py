@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +13,11 @@ from django.db.transaction import get_connection, on_commit
 
 from asgi_realtime.broadcasting.broadcaster import SyncBroadcaster
 from asgi_realtime.django.broadcasters import get_broadcaster
+from asgi_realtime.django.process_broadcaster import process_broadcaster
 from asgi_realtime.django.sessions import session_id
 from asgi_realtime.errors import BrokerUnavailable
 
-logger = logging.getLogger("asgi_realtime")
-
+_STAY_OPEN = "connections of a user who logged out, or whose account was changed, stay open"
 _SIGNED_COOKIES = "django.contrib.sessions.backends.signed_cookies"
 
 
@@ -66,8 +65,8 @@ def _tell(call: Callable[[SyncBroadcaster], None], using: str | None) -> None:
     def tell() -> None:
         try:
             call(get_broadcaster())
-        except (BrokerUnavailable, RuntimeError):
-            logger.exception("connections of a user who logged out, or whose account was changed, stay open")
+        except (BrokerUnavailable, RuntimeError) as error:
+            process_broadcaster().failures.failed(None, _STAY_OPEN, error, traceback=False)
 
     if get_connection(using).in_atomic_block:
         on_commit(tell, using=using)

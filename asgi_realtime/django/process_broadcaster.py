@@ -16,6 +16,7 @@ from asgi_realtime.django.configuration import get_settings, read_gateways
 from asgi_realtime.django.no_clients import broadcaster_without_clients, without_clients
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.middleware import RealtimeMiddleware
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.loop_thread import LoopThread
 
 logger = logging.getLogger("asgi_realtime")
@@ -34,6 +35,8 @@ class ProcessBroadcaster:
     def __init__(self) -> None:
         self.middleware: RealtimeMiddleware | None = None
         """What `get_asgi_application` made last. None: this process serves no clients."""
+        self.failures = FailureLog()
+        """Logs what failed after the change of a table, when it is too late to tell the caller."""
         self._warned = False
         self._forget()
         if hasattr(os, "register_at_fork"):
@@ -91,7 +94,7 @@ class ProcessBroadcaster:
 
 
 def process_broadcaster() -> ProcessBroadcaster:
-    """That of this process.
+    """Return the object of this process.
 
     Raises:
         ConfigurationError: if the app is not installed.

@@ -91,7 +91,7 @@ class SessionAuthenticator:
 
 
 def session_id(key: str) -> str:
-    """What identifies a session in the claims. The key itself would let its reader log in."""
+    """Return the id of a session for the claims. The key itself is a credential, and a hash of it is none."""
     return str(salted_hmac("asgi_realtime.django.session", key, algorithm="sha256").hexdigest())
 
 

@@ -10,7 +10,7 @@ from django.db import models
 
 
 class Server(models.Model):  # type: ignore[misc]  # Django is published without types
-    """A group of users with channels. Rooms of servers and of channels have ids of one kind, so they are UUIDs."""
+    """A group of users with channels. No channel may have the id of a server, since both name rooms: they are UUIDs."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100)

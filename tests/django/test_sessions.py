@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asgi_realtime import Settings, create_token
 from tests.support.django_server import PATIENCE, DjangoServer, django_server, run
+from tests.support.redis_server import RedisProcess, redis_server
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -135,6 +137,28 @@ async def test_a_connection_ends_with_its_session(django: DjangoServer) -> None:
     async with django.log_in("ann", seconds=3) as ann, ann.notes() as notes:
         await notes.expect("hello")
         assert await closing(notes.socket) == 1008
+
+
+async def test_logouts_are_kept_in_redis_for_a_limited_time(folder: Path, redis_process: RedisProcess) -> None:
+    prefix = f"test-{secrets.token_hex(4)}"
+    variables = {"MEW_REDIS_URL": redis_process.url, "MEW_REDIS_PREFIX": prefix, "MEW_REVOCATION_TTL": "60"}
+    with django_server(folder, variables=variables) as django, redis_process.client() as redis:
+        for count in (1, 2):
+            async with django.log_in("ann") as ann:
+                assert (await ann.http.post("/log-out")).is_success
+            [key] = redis.keys(f"{prefix}:*:x")
+            assert redis.zcard(key) == count
+            assert 0 < redis.pttl(key) <= 60_000
+
+
+async def test_logouts_without_redis_succeed_and_are_logged_once(folder: Path) -> None:
+    with redis_server() as redis, django_server(folder, variables={"MEW_REDIS_URL": redis.url}) as django:
+        async with django.log_in("ann") as first, django.log_in("ann") as second:
+            redis.kill()
+            for ann in (first, second):
+                assert (await ann.http.post("/log-out")).is_success
+        assert django.output.count("connections of a user who logged out") == 1
+        assert "Traceback" not in django.output
 
 
 def test_a_program_without_clients_may_change_accounts(folder: Path) -> None:
