@@ -7,13 +7,16 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from tests.support.redis_values import take_values
+
 
 class RedisProxy:
     """Passes connections on to the Unix socket of a Redis. It listens on a free TCP port of loopback.
 
     Args:
         socket: the path of the Unix socket.
-        rewrite: changes what Redis sends.
+        rewrite: changes what Redis sends. It is called with each reply and each message, whole and alone, however they
+            arrive: Redis sends several at once if it or this process was late.
     """
 
     def __init__(self, socket: Path, rewrite: Callable[[bytes], bytes] | None = None) -> None:
@@ -118,10 +121,14 @@ class RedisProxy:
                 end.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, commands: bool) -> None:
+        incomplete = bytearray()
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
                 if not commands and self._rewrite is not None:
-                    data = self._rewrite(data)
+                    incomplete += data
+                    data = b"".join(map(self._rewrite, take_values(incomplete)))
+                    if not data:
+                        continue
                 if commands and self.dropping:
                     self.dropped += len(data)
                     continue
