@@ -65,6 +65,16 @@ class Notes(WebSocketGateway):
         await connection.send("held")
         await self._released.wait()
 
+    @on("keep")
+    async def keep(self, connection: Connection) -> None:
+        """Uses the database, and keeps its thread until `release`, also after it has been cancelled for its time."""
+        await Note.objects.acount()
+        await connection.send("kept")
+        try:
+            await self._released.wait()
+        except asyncio.CancelledError:
+            await self._released.wait()
+
     @on("release")
     async def release(self) -> None:
         self._released.set()
