@@ -266,14 +266,16 @@ class ConnectionLifecycle(RecoveryRules):
             if connection.ended is not None:
                 raise self._refusal_of_ended(connection, connection.ended)
             missed: list[Frame] = []
-            if context.recovery is not None and returning is not None:
-                missed = await context.recovery.replay(connection, returning)
+            if context.recovery is not None:
+                missed = await context.recovery.before_answer(connection, returning)
                 if connection.ended is not None:
                     raise self._refusal_of_ended(connection, connection.ended)
             answer = transport.accept(connection)
             if missed and answer is not None:
                 answer = Frame.joined([answer, *missed] if self._answer_has_position else [*missed, answer])
         except BaseException:
+            if context.recovery is not None:
+                context.recovery.not_opened(connection, returning)
             connection.set_closed()
             context.hub.remove(connection)
             if counted:
@@ -283,8 +285,6 @@ class ConnectionLifecycle(RecoveryRules):
         self._watch_expiry(connection)
         connection.handshake = connection.handshake.without_credentials()
         connection.open(answer)
-        if context.recovery is not None:
-            context.recovery.opened(connection)
         if first:
             self._announce_online(connection)
 

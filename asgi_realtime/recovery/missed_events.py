@@ -15,7 +15,6 @@ async def read_missed(
     broker: Broker,
     seconds: float,
     gateway: GatewayName,
-    *,
     connection_id: ConnectionId,
     user_id: UserId,
     since: Position,

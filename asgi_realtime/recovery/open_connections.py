@@ -11,8 +11,9 @@ from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.broker.time_limit import answer_in_time
 from asgi_realtime.connection.connection import InternalConnection
-from asgi_realtime.connection.positions import GatewayPositions
+from asgi_realtime.connection.positions import ConnectionPositions, GatewayPositions
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.hub.apply_commands import CONNECT_AGAIN
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.recovery.command_log import CommandLog
 from asgi_realtime.recovery.departures import Departures
@@ -100,20 +101,20 @@ class OpenConnections:
         return CommandPositions(self._gateways[gateway].newest, self.shared)
 
     async def end(self, gateway: GatewayName, connection_id: ConnectionId, owner: str) -> None:
-        """End an open connection, if it is this owner. Returns when its session is written, and it is not present."""
+        """End a connection, if it is this owner. Returns when its session is written, and it is not present."""
         if gateway not in self._gateways:
             return
         connection = self._hub.rooms(gateway).get(connection_id)
         positions = None if connection is None else connection.positions
-        if connection is not None and positions is not None and positions.opened and positions.owner == owner:
-            connection.transport.abandon()
+        if connection is not None and positions is not None and positions.owner == owner:
+            _end(connection, positions)
         await self._departures.until_left(connection_id)
         await self.store.until_written(gateway)
 
     # Connections
 
     def changed(self, gateway: GatewayName, connection_id: ConnectionId) -> None:
-        """An open connection has other rooms, or has just been opened."""
+        """An open connection has other rooms, or is about to be opened."""
         if gateway not in self._reported:
             self._reported.add(gateway)
             self._tasks.spawn(self._report(gateway, asyncio.get_running_loop().time()), name="reporting progress")
@@ -168,5 +169,12 @@ class OpenConnections:
 
 def _end_taken(connection: InternalConnection) -> None:
     """The client of a connection has recovered in another process, while this one did not run."""
-    if not connection.closed:
+    if not connection.closed and connection.positions is not None:
+        _end(connection, connection.positions)
+
+
+def _end(connection: InternalConnection, positions: ConnectionPositions) -> None:
+    if positions.opened:
         connection.transport.abandon()
+    else:
+        connection.end(*CONNECT_AGAIN)  # its CONNECT is not answered yet

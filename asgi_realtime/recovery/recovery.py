@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import hmac
 from collections.abc import Awaitable, Collection
 from typing import TYPE_CHECKING, Final
@@ -25,7 +26,7 @@ from asgi_realtime.recovery.current_positions import CurrentPositions, until_set
 from asgi_realtime.recovery.departures import Departures
 from asgi_realtime.recovery.missed_events import read_missed, size_of, those_until
 from asgi_realtime.recovery.returning_client import RecoveredIdentity, ReturningClient
-from asgi_realtime.recovery.session import RecoverySession, RoomPositions, SessionClaim, SessionId
+from asgi_realtime.recovery.session import RecoverySession, SessionClaim, SessionId
 from asgi_realtime.recovery.session_store import MemorySessionStore, SessionStore
 from asgi_realtime.recovery.turns import Turns
 from asgi_realtime.runtime.tasks import Tasks
@@ -83,7 +84,7 @@ class Recovery:
         self._broker = broker
         self._revocations = revocations
         self._tasks = tasks
-        self._broker_timeout = broker_timeout
+        self._read = functools.partial(read_missed, broker, broker_timeout)
         self._gateways: dict[GatewayName, GatewayPositions] = {}
         self._mark_every = min(MARK_SECONDS, silence / 8)
         self._log = CommandLog()
@@ -204,11 +205,30 @@ class Recovery:
         """The secret id with which the client claims its session. It stays the same when the client recovers."""
         return self._sessions.pid(connection)
 
-    def opened(self, connection: InternalConnection) -> None:
-        """The CONNECT of a client that gets positions is answered."""
+    async def before_answer(self, connection: InternalConnection, client: ReturningClient | None) -> list[Frame]:
+        """What must be done before the CONNECT of a client is answered. Returns what a returning client has missed.
+
+        The session is kept where other processes find it: directly after the answer, the client may return to one. If
+        Redis does not answer in time, the client is answered all the same.
+
+        Raises:
+            Unavailable: history no longer has all that the client has missed.
+            BrokerUnavailable: history was not read in time.
+        """
+        missed = [] if client is None else await self._replay(connection, client)
         if connection.positions is not None and self._open is not None:
             connection.positions.connection_id = connection.id
             self._open.changed(connection.gateway, connection.id)
+            await connection.positions.until_written()
+        return missed
+
+    def not_opened(self, connection: InternalConnection, client: ReturningClient | None) -> None:
+        """A client is not let in. If it had returned, `put_back` is called with it."""
+        positions = connection.positions
+        if positions is not None and positions.connection_id is not None:
+            positions.connection_id = None  # the rooms that it leaves now are not written
+            if client is None:
+                self._store.remove(self._sessions.id_of(connection), positions.owner)
 
     def save(self, connection: InternalConnection, reason: str) -> bool:
         """Keep what a client needs that has lost its connection, which is still in its rooms. False: it cannot recover.
@@ -235,7 +255,9 @@ class Recovery:
     def put_back(self, client: ReturningClient) -> None:
         """A returning client was not let in: it may try again."""
         session = self._after_commands(client.session)
-        if session is not None:
+        if session is None:
+            self._store.remove(client.session.id, client.owner)
+        else:
             self._store.save(dataclasses.replace(session, commands=self._log.count), client.owner)
 
     async def claim(
@@ -298,7 +320,7 @@ class Recovery:
             return False
         try:
             async with self._reads:
-                missed = await self._read(gateway, session.connection_id, client.identity, start, current.rooms)
+                missed = await self._read(gateway, session.connection_id, client.identity.user_id, start, current.rooms)
         except PositionLost:
             return False
         size = size_of(missed)
@@ -334,13 +356,8 @@ class Recovery:
             await self._hub.join(connection, room, current.parents.get(room))
             positions.leave((room,))  # it was there before
 
-    async def replay(self, connection: InternalConnection, client: ReturningClient) -> list[Frame]:
-        """The events that a returning client has missed. It is in its rooms, and is held.
-
-        Raises:
-            Unavailable: history no longer has all of them.
-            BrokerUnavailable: history was not read in time.
-        """
+    async def _replay(self, connection: InternalConnection, client: ReturningClient) -> list[Frame]:
+        """The events that a returning client has missed. It is in its rooms, and is held."""
         positions = connection.positions
         assert positions is not None
         while connection.refresh is not None:
@@ -366,7 +383,8 @@ class Recovery:
         missed = client.missed
         if now != client.until:
             try:
-                later = await self._read(connection.gateway, connection.id, connection.identity, client.until, rooms)
+                user_id = connection.identity.user_id
+                later = await self._read(connection.gateway, connection.id, user_id, client.until, rooms)
             except PositionLost:
                 raise Unavailable from None
             missed = [*missed, *those_until(later, now)]
@@ -377,21 +395,3 @@ class Recovery:
     def _after_commands(self, session: RecoverySession) -> RecoverySession | None:
         commands = self._log.since(session.commands, session.id.gateway, session.identity.user_id)
         return None if commands is None else session.after(commands)
-
-    async def _read(
-        self,
-        gateway: GatewayName,
-        connection_id: ConnectionId,
-        identity: Identity,
-        since: Position,
-        rooms: RoomPositions,
-    ) -> list[Publication]:
-        return await read_missed(
-            self._broker,
-            self._broker_timeout,
-            gateway,
-            connection_id=connection_id,
-            user_id=identity.user_id,
-            since=since,
-            rooms=rooms,
-        )
