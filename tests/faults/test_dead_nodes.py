@@ -127,14 +127,16 @@ async def test_a_process_that_was_cut_off_for_longer_than_its_lease_comes_back_w
 
 
 async def test_a_stopped_process_hands_its_users_over(cluster: Cluster) -> None:
-    stopping, other = await cluster.start(**SETTINGS), await cluster.start(**SETTINGS)
+    settings = SETTINGS | {"MEW_PRESENCE_GRACE": "2"}  # a busy machine may need most of it for the way of one client
+    stopping, other = await cluster.start(**settings), await cluster.start(**settings)
     watcher = await Watcher.at(other)
-    for user in ("ada", "bob"):
-        await stopping.connect(user)
+    _, bob = [await stopping.connect(user) for user in ("ada", "bob")]
     await watcher.expect_announced("+ada", "+bob")
-    await stopping.process.stop()
+    stopped = asyncio.create_task(stopping.process.stop())
+    await bob.disconnection()
     bob = await other.connect("bob")
     await watcher.expect_announced("-ada")
+    await stopped
     await bob.disconnect()
     await watcher.close()
 
