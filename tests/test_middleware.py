@@ -35,8 +35,8 @@ from asgi_realtime import (
 )
 from tests.support.servers import IMPLEMENTATIONS, Implementation, Serve
 
-OURS, THEIRS, FOREIGN = "https://ours.example", "https://theirs.example", "https://foreign.example"
-SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", cors_origins=(OURS,))
+SETTINGS_ORIGIN, HOST_ORIGIN, FOREIGN = "https://settings.example", "https://host.example", "https://foreign.example"
+SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", cors_origins=(SETTINGS_ORIGIN,))
 SAME_ORIGIN = Settings(jwt_secret="a secret for tests that is long enough")
 OPEN = "/socket.io/?EIO=4&transport=polling"
 
@@ -175,11 +175,11 @@ async def test_a_host_whose_start_up_fails_prevents_the_start_of_the_server(serv
 async def test_without_a_policy_no_header_is_added(serve: Serve) -> None:
     server = await serve(wrap(make_fastapi(), settings=SAME_ORIGIN))
     async with httpx.AsyncClient() as http:
-        for origin in (OURS, server.url):
+        for origin in (SETTINGS_ORIGIN, server.url):
             response = await http.get(server.url + "/hello", headers={"origin": origin})
             assert response.status_code == 200
             assert not [name for name in response.headers if name.startswith(("access-control", "vary"))]
-        assert (await http.get(server.url + OPEN, headers={"origin": OURS})).status_code == 403
+        assert (await http.get(server.url + OPEN, headers={"origin": SETTINGS_ORIGIN})).status_code == 403
         assert (await http.get(server.url + OPEN, headers={"origin": server.url})).status_code == 200
 
 
@@ -188,15 +188,15 @@ async def test_the_shared_policy_on_the_hosts_responses(mount: Any, serve: Serve
     server = await serve(mount(make_fastapi()))
     async with httpx.AsyncClient() as http:
         for path, status in (("/hello", 200), ("/gone", 410), ("/none", 404), ("/stream", 200), (OPEN, 200)):
-            response = await http.get(server.url + path, headers={"origin": OURS})
+            response = await http.get(server.url + path, headers={"origin": SETTINGS_ORIGIN})
             assert response.status_code == status
-            assert headers(response, "access-control-allow-origin") == [OURS]
+            assert headers(response, "access-control-allow-origin") == [SETTINGS_ORIGIN]
             assert headers(response, "access-control-allow-credentials") == ["true"]
             assert "Origin" in ", ".join(headers(response, "vary"))
             assert_never_twice(response)
             response = await http.get(server.url + path, headers={"origin": FOREIGN})
             assert not headers(response, "access-control-allow-origin")
-        streamed = await http.get(server.url + "/stream", headers={"origin": OURS})
+        streamed = await http.get(server.url + "/stream", headers={"origin": SETTINGS_ORIGIN})
         assert (streamed.text, headers(streamed, "vary")) == ("01234", ["Accept, Origin"])
         assert not headers(await http.get(server.url + "/hello"), "access-control-allow-origin")
 
@@ -209,20 +209,20 @@ async def test_preflights_of_allowed_origins_are_answered_once(serve: Serve) -> 
     }
     async with httpx.AsyncClient() as http:
         for path in ("/hello", "/none", OPEN):
-            response = await http.options(server.url + path, headers={"origin": OURS, **asked})
+            response = await http.options(server.url + path, headers={"origin": SETTINGS_ORIGIN, **asked})
             assert response.status_code == 200, path
-            assert headers(response, "access-control-allow-origin") == [OURS]
+            assert headers(response, "access-control-allow-origin") == [SETTINGS_ORIGIN]
             assert "x-mine" in headers(response, "access-control-allow-headers")[0].lower()
             assert_never_twice(response)
             response = await http.options(server.url + path, headers={"origin": FOREIGN, **asked})
             assert not headers(response, "access-control-allow-origin")
-        response = await http.options(server.url + "/hello", headers={"origin": OURS})
+        response = await http.options(server.url + "/hello", headers={"origin": SETTINGS_ORIGIN})
         assert response.status_code == 405, "an OPTIONS that is not a preflight reaches the host"
 
 
 @pytest.mark.parametrize("inside", [True, False])
 @pytest.mark.parametrize("credentials", [True, False])
-@pytest.mark.parametrize("origins", [[THEIRS], [OURS, THEIRS], ["*"]])
+@pytest.mark.parametrize("origins", [[HOST_ORIGIN], [SETTINGS_ORIGIN, HOST_ORIGIN], ["*"]])
 async def test_a_host_with_its_own_cors(inside: bool, credentials: bool, origins: list[str], serve: Serve) -> None:
     def cors(app: FastAPI) -> None:
         app.add_middleware(
@@ -237,11 +237,13 @@ async def test_a_host_with_its_own_cors(inside: bool, credentials: bool, origins
         cors(app)
     server = await serve(app)
     async with httpx.AsyncClient() as http:
-        for origin in (OURS, THEIRS, FOREIGN):
+        for origin in (SETTINGS_ORIGIN, HOST_ORIGIN, FOREIGN):
             for path in ("/hello", "/none", OPEN):
                 response = await http.get(server.url + path, headers={"origin": origin, "cookie": "a=b"})
                 assert_never_twice(response)
-                allowed = origin == OURS or ((path != OPEN or not inside) and (origin in origins or "*" in origins))
+                allowed = origin == SETTINGS_ORIGIN or (
+                    (path != OPEN or not inside) and (origin in origins or "*" in origins)
+                )
                 assert bool(headers(response, "access-control-allow-origin")) == allowed, (origin, path)
                 response = await http.options(
                     server.url + path, headers={"origin": origin, "access-control-request-method": "PUT"}
@@ -251,10 +253,10 @@ async def test_a_host_with_its_own_cors(inside: bool, credentials: bool, origins
 
 def test_cors_origins_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEW_JWT_SECRET", "a secret for tests that is long enough")
-    monkeypatch.setenv("MEW_CORS_ORIGINS", f"{OURS}, {THEIRS}")
+    monkeypatch.setenv("MEW_CORS_ORIGINS", f"{SETTINGS_ORIGIN}, {HOST_ORIGIN}")
     middleware = RealtimeMiddleware(make_fastapi())
-    assert middleware.realtime.settings.cors_origins == (OURS, THEIRS)
-    assert middleware.realtime.origins.allows(THEIRS, host="api.example")
+    assert middleware.realtime.settings.cors_origins == (SETTINGS_ORIGIN, HOST_ORIGIN)
+    assert middleware.realtime.origins.allows(HOST_ORIGIN, host="api.example")
     assert not middleware.realtime.origins.allows(FOREIGN, host="api.example")
     monkeypatch.delenv("MEW_CORS_ORIGINS")
     assert not RealtimeMiddleware(make_fastapi()).realtime.origins.cross_origin

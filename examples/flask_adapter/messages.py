@@ -109,9 +109,9 @@ def delivered(session: Session, deliveries: Sequence[Delivery]) -> None:
 def of_chat(session: Session, user_id: str, chat_id: str, *, after: int, limit: int) -> list[ChatMessage]:
     """The messages of a chat after a time, oldest first, for a client that was offline."""
     group = session.get(Member, (chat_id, user_id)) is not None
-    mine = and_(Message.from_id == user_id, Message.to_id == chat_id)
-    theirs = and_(Message.from_id == chat_id, Message.to_id == user_id)
-    where = Message.to_id == chat_id if group else and_(Message.chat_type == "single", or_(mine, theirs))
+    sent = and_(Message.from_id == user_id, Message.to_id == chat_id)
+    received = and_(Message.from_id == chat_id, Message.to_id == user_id)
+    where = Message.to_id == chat_id if group else and_(Message.chat_type == "single", or_(sent, received))
     rows = session.scalars(
         select(Message)
         .where(where, Message.timestamp > after, Message.revoked.is_(False))

@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from asgi_realtime.auth.cors import SharedCORS
 from asgi_realtime.auth.origins import OriginPolicy
 
-ORIGIN = b"https://ours.example"
+ORIGIN = b"https://api.example"
 ALLOW, CREDENTIALS, VARY = b"access-control-allow-origin", b"access-control-allow-credentials", b"vary"
 
 

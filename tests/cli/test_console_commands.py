@@ -44,8 +44,8 @@ class App:
         client = PythonClient()
         auth = {"token": token or create_token(user_id, SETTINGS)}
         await client.connect(self.url, auth=auth, transports=["websocket"])
-        [id] = [(await client.call("join", room))[0] for room in ("first", *rooms)][:1]
-        return client, str(id)
+        ids = [(await client.call("join", room))[0] for room in ("first", *rooms)]
+        return client, str(ids[0])
 
     async def run(self, *arguments: str, code: int = 0) -> str:
         """Run a command, which exits with this code. Returns its output."""
@@ -149,7 +149,7 @@ async def test_clients_are_disconnected_by_user_connection_and_room(app: App) ->
         await app.connect("five", token=token)
 
 
-async def test_tail_shows_events_of_history_and_those_that_come(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tail_shows_events_of_history_and_those_that_come(app: App) -> None:
     since = (await app.json("emit", "--room", "hall", "/", "before"))["position"]
     for number in range(3):
         await app.run("emit", "--room", "hall", "/", "missed", str(number))

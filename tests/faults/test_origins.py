@@ -144,11 +144,11 @@ async def test_a_page_that_only_one_namespace_allows_cannot_use_the_session_of_a
             assert opened.status_code == 200
             return f"{polling}&sid={json.loads(opened.text[1:])['sid']}"
 
-        theirs, of_guest = await open_from(own), await open_from(guest)
+        of_user, of_guest = await open_from(own), await open_from(guest)
         for method, content in (("GET", ""), ("POST", '42["echo","forged"]')):
-            assert (await http.request(method, theirs, content=content, headers=guest)).status_code == 403
-        assert (await http.post(theirs, content="40", headers=own)).status_code == 200
+            assert (await http.request(method, of_user, content=content, headers=guest)).status_code == 403
+        assert (await http.post(of_user, content="40", headers=own)).status_code == 200
         assert (await http.post(of_guest, content="40/guests,", headers=guest)).status_code == 200
-    websocket = theirs.replace("http:", "ws:").replace("polling", "websocket")
+    websocket = of_user.replace("http:", "ws:").replace("polling", "websocket")
     assert await websocket_status(websocket, GUEST) == 403
     assert await websocket_status(websocket, ALLOWED) == 101

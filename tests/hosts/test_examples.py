@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 from tests.support.target_process import target_process
 
 HOSTS = sorted(path.stem for path in ROOT.glob("examples/hosts/*_app.py"))
-OURS, FOREIGN = "https://ours.example", "https://foreign.example"
+LISTED, FOREIGN = "https://listed.example", "https://foreign.example"
 SECRET = "a secret for tests that is long enough"
 MESSAGE = {"text": "hello"}
 POLLING = "/socket.io/?EIO=4&transport=polling"
@@ -30,7 +30,7 @@ def test_each_framework_of_the_page_has_an_example() -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 async def test_on_uvicorn_with_the_client_of_npm(host: str, node: Node, tmp_path: Path) -> None:
-    environ = {"MEW_JWT_SECRET": SECRET, "MEW_DEV": "false", "MEW_CORS_ORIGINS": OURS}
+    environ = {"MEW_JWT_SECRET": SECRET, "MEW_DEV": "false", "MEW_CORS_ORIGINS": LISTED}
     command = (f"examples.hosts.{host}:app", "--port", "0")
     async with target_process(tmp_path, *command, module="uvicorn", environ=environ) as process:
         url = process.server.url
@@ -58,7 +58,7 @@ async def test_on_uvicorn_with_the_client_of_npm(host: str, node: Node, tmp_path
 async def assert_cors(http: httpx.AsyncClient) -> None:
     """One policy for routes and gateways: each header once for the listed origin, none for others."""
     preflight = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
-    for origin, allowed in ((OURS, [OURS]), (FOREIGN, [])):
+    for origin, allowed in ((LISTED, [LISTED]), (FOREIGN, [])):
         asked = {"origin": origin}
         for response in (
             await http.post("/rooms/other/messages", json=MESSAGE, headers=asked),

@@ -42,7 +42,7 @@ from tests.support.target_process import target_process
 
 SECRET = "a secret for tests that is long enough"
 SETTINGS = Settings(jwt_secret=SECRET)
-OURS, THEIRS, FOREIGN = "https://ours.example", "https://theirs.example", "https://foreign.example"
+SETTINGS_ORIGIN, HOST_ORIGIN, FOREIGN = "https://settings.example", "https://host.example", "https://foreign.example"
 POLLING = "/socket.io/?EIO=4&transport=polling"
 
 
@@ -191,12 +191,16 @@ async def test_a_token_of_litestars_jwt_authentication_is_accepted() -> None:
 
 
 async def test_litestars_cors_is_for_routes_and_the_shared_policy_for_both(serve: Serve) -> None:
-    settings = Settings(jwt_secret=SECRET, cors_origins=(OURS,))
+    settings = Settings(jwt_secret=SECRET, cors_origins=(SETTINGS_ORIGIN,))
     plugin = RealtimePlugin(gateways=[Board()], settings=settings)
-    server = await serve(make(Boards, plugin=plugin, cors_config=CORSConfig(allow_origins=[THEIRS])))
+    server = await serve(make(Boards, plugin=plugin, cors_config=CORSConfig(allow_origins=[HOST_ORIGIN])))
     preflight = {"access-control-request-method": "POST"}
     async with httpx.AsyncClient(base_url=server.url) as http:
-        for origin, route, gateway in ((OURS, True, True), (THEIRS, True, False), (FOREIGN, False, False)):
+        for origin, route, gateway in (
+            (SETTINGS_ORIGIN, True, True),
+            (HOST_ORIGIN, True, False),
+            (FOREIGN, False, False),
+        ):
             asked = {"origin": origin}
             for response, allowed in (
                 (await http.post("/boards/board/async", headers=asked), route),

@@ -245,10 +245,10 @@ def test_broadcasts_to_a_user_with_many_connections_are_written_at_once() -> Non
 def test_broadcasts_that_leave_out_their_senders_are_written_at_once(to: str) -> None:
     world = World()
     found = members(world, FEW + 2)
-    stranger, _ = world.connection("user0")  # not here, as a connection of another process
+    elsewhere, _ = world.connection("user0")  # as a connection of another process
     for number in range(6):
         sender = found[number % 3][0]
-        left_out = (sender.id, stranger.id, sender.id)
+        left_out = (sender.id, elsewhere.id, sender.id)
         assert world.hub.deliver(publication(f"event{number}", TARGETS[to], except_=left_out)) == len(found) - 1
     world.tick()
     assert [transport.writes for _, transport in found] == [1] * len(found)

@@ -84,8 +84,8 @@ async def test_what_a_client_says_about_its_connections_is_used() -> None:
     with redis_server(("port", str(port))) as server:
         server.add_user("ada", "s3cret", "~*", "&*", "+@all")
         # What the package does in its own way does no harm, and the client goes on as it is.
-        ours: dict[str, Any] = {"socket_timeout": 0.001, "protocol": 2, "health_check_interval": 1}
-        ours |= {"retry": Retry(ConstantBackoff(9.0), 9)}
+        replaced: dict[str, Any] = {"socket_timeout": 0.001, "protocol": 2, "health_check_interval": 1}
+        replaced |= {"retry": Retry(ConstantBackoff(9.0), 9)}
         client = Redis(
             port=port,
             db=3,
@@ -94,7 +94,7 @@ async def test_what_a_client_says_about_its_connections_is_used() -> None:
             socket_keepalive_options={},
             redis_connect_func=say_more,
             decode_responses=True,
-            **ours,
+            **replaced,
         )
         broker = RedisBroker(RedisServer(client=client), prefix="test")
         await broker.start(RecordingReceiver())

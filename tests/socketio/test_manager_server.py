@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import pytest
-import socketio as theirs
+import socketio as python_socketio
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from asgi_realtime import ConfigurationError, socketio
@@ -41,7 +41,7 @@ from tests.support.servers import Serve
 def test_a_url_that_cannot_be_used_is_refused_at_once_with_a_remedy(
     url: str, options: dict[str, Json], remedy: str
 ) -> None:
-    manager = theirs.AsyncRedisManager(url, redis_options=options)
+    manager = python_socketio.AsyncRedisManager(url, redis_options=options)
     with pytest.raises(ConfigurationError) as refused:
         socketio.AsyncServer(client_manager=manager)
     assert str(refused.value).startswith("SocketIOServer(client_manager=...): ")
@@ -66,7 +66,7 @@ def test_a_url_that_cannot_be_used_is_refused_at_once_with_a_remedy(
     ],
 )
 def test_a_url_is_read_as_python_socketio_reads_it(url: str, options: dict[str, Json], shown: str) -> None:
-    manager = theirs.AsyncRedisManager(url, channel="news", redis_options=options)
+    manager = python_socketio.AsyncRedisManager(url, channel="news", redis_options=options)
     socketio.AsyncServer(client_manager=manager)
     assert repr(server_of(manager)) == f"RedisServer({shown})"
 
@@ -80,9 +80,9 @@ def hears(serve: Serve) -> Hears:
 
     async def hears(emitted: str, heard: str, **options: Json) -> None:
         channel = f"test-{secrets.token_hex(4)}"
-        manager = theirs.AsyncRedisManager(heard, channel=channel, redis_options=options)
+        manager = python_socketio.AsyncRedisManager(heard, channel=channel, redis_options=options)
         server = await serve(socketio.ASGIApp(socketio.AsyncServer(client_manager=manager)))
-        emitter = theirs.AsyncRedisManager(emitted, channel=channel, write_only=True)
+        emitter = python_socketio.AsyncRedisManager(emitted, channel=channel, write_only=True)
         ada = PythonClient()
         await ada.connect(server.url)
         async with asyncio.timeout(10):

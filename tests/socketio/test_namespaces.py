@@ -172,7 +172,7 @@ async def test_a_namespace_of_another_gateway_stays_separate(
     assert "the Settings of RealtimeMiddleware are in force" in caplog.text
     client = await node.connect((await serve(app)).url)
     sio.on("hello")(x)
-    await sio.emit("not ours")
+    await sio.emit("not sent")
     assert await client.call("hello") == ["hello ann"]
     assert client.events == []
     claimed = SocketIOServer(namespaces=["/"])

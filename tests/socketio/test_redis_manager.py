@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import socketio as theirs
+import socketio as python_socketio
 
 from asgi_realtime import ConfigurationError, socketio
 from asgi_realtime.values.json import Json
@@ -89,7 +89,8 @@ async def start(serve: Serve, redis_process: RedisProcess, channel: str, servers
     urls = []
     for _ in range(servers):
         sio = socketio.AsyncServer(
-            namespaces=["/", "/other"], client_manager=theirs.AsyncRedisManager(redis_process.url, channel=channel)
+            namespaces=["/", "/other"],
+            client_manager=python_socketio.AsyncRedisManager(redis_process.url, channel=channel),
         )
 
         @sio.event
@@ -183,7 +184,7 @@ async def test_a_python_socketio_server_beside_ours_gets_the_acknowledgements_of
     async with Cluster(tmp_path, redis_process.url, "tests.support.socketio_app") as cluster:
         their_server = await cluster.start(SOCKETIO="python-socketio")
         [url] = await start(serve, redis_process, cluster.prefix)
-        theirs, ada = await their_server.connect("eve"), PythonClient()  # it begins to listen with its first client
+        eve, ada = await their_server.connect("eve"), PythonClient()  # it begins to listen with its first client
         await until(lambda: listens(redis_process, cluster.prefix, 2))
         await ada.connect(url)
         [sid] = await ada.call("join", "lobby")
@@ -195,7 +196,7 @@ async def test_a_python_socketio_server_beside_ours_gets_the_acknowledgements_of
                 pass
         assert found == [["a", "1", "{'b': None}"]]
         assert [(each.event, each.args) for each in ada.events] == [("ask", [{"n": 1}]), ("ask", [])]
-        for client in (ada, theirs):
+        for client in (ada, eve):
             await client.disconnect()
 
 
@@ -255,8 +256,8 @@ async def test_a_lost_connection_is_replaced_with_one_line_in_the_log(
     "manager",
     [
         object(),
-        theirs.AsyncManager(),
-        theirs.AsyncRedisManager("redis://localhost", write_only=True),
+        python_socketio.AsyncManager(),
+        python_socketio.AsyncRedisManager("redis://localhost", write_only=True),
     ],
 )
 def test_a_manager_that_cannot_be_heard_is_refused(manager: object) -> None:

@@ -24,7 +24,7 @@ SECRET = "only for tests: thirty-two bytes!"
 
 
 class ShopGateway(SocketIOGateway):
-    """Everybody is in `orders`, where a note goes to all but its author."""
+    """Every client is in `orders`, where a note goes to all but its author."""
 
     async def on_connect(self, connection: Connection) -> None:
         await connection.join("orders")

@@ -25,7 +25,7 @@ async def test_a_client_that_is_gone_before_it_was_refused_is_no_error(
         "type": "websocket",
         "path": path,
         "query_string": query.encode(),
-        "headers": [(b"host", b"ours.example")] + [(b"origin", b"https://foreign.example")] * (query[4] == "4"),
+        "headers": [(b"host", b"api.example")] + [(b"origin", b"https://foreign.example")] * (query[4] == "4"),
         "extensions": extensions,
     }
     sent: list[Message] = []
