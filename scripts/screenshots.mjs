@@ -1,17 +1,13 @@
 // Take the pictures of the documentation from the pages of the running Mew example: the chat, the console, the events.
 //
 //   node scripts/screenshots.mjs <address of the example> <the console's secret> <folder>
-import { createRequire } from "node:module";
 import { join } from "node:path";
+import { launchChromium } from "../tests/wire/chromium.mjs";
 
 const [address, secret, folder] = process.argv.slice(2);
 if (!folder) throw new Error("usage: node screenshots.mjs <address> <the console's secret> <folder>");
-const { chromium } = createRequire(new URL("../tests/wire/", import.meta.url))("playwright-core");
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-});
+const browser = await launchChromium();
 try {
   const alice = await logIn("alice", "light");
   const bob = await logIn("bob", "dark");

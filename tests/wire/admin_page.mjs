@@ -5,15 +5,14 @@
 // The server has the page at /admin/. Exits with 1 at the first failure.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launchChromium } from "./chromium.mjs";
 
 const [address, folder, viewport, sid] = process.argv.slice(2);
 if (!sid) throw new Error("usage: node admin_page.mjs <address> <folder> <width>x<height> <sid>");
 mkdirSync(folder, { recursive: true });
 const [width, height] = viewport.split("x").map(Number);
 
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
+const browser = await launchChromium();
 const page = await browser.newPage({ viewport: { width, height } });
 page.setDefaultTimeout(15_000);
 const errors = [];

@@ -5,17 +5,13 @@
 // Exits with 1 at the first failure, and prints the step.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launchChromium } from "./chromium.mjs";
 
 const [address, folder] = process.argv.slice(2);
 if (!address || !folder) throw new Error("usage: node chat_page.mjs <address> <folder for screenshots>");
 mkdirSync(folder, { recursive: true });
 
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-});
+const browser = await launchChromium();
 const errors = [];
 const run = Date.now().toString(36); // names of this run, so that the script can run again on the same server
 let step = "start";

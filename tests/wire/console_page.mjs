@@ -6,15 +6,14 @@
 // that name and a long one, one with a long user id, and a crowd. Exits with 1 at the first failure.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launchChromium } from "./chromium.mjs";
 
 const [address, folder, about] = process.argv.slice(2);
 if (!about) throw new Error("usage: node console_page.mjs <address> <folder> <JSON>");
 const { secret, id, markup, long, crowd } = JSON.parse(about);
 mkdirSync(folder, { recursive: true });
 
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
+const browser = await launchChromium();
 const errors = [];
 const outside = [];
 let step = "start";

@@ -3,13 +3,12 @@
 //   node console_session.mjs <address of the server> <secret> <secret after the end>
 //
 // Exits with 1 at the first failure.
-import { chromium } from "playwright-core";
+import { launchChromium } from "./chromium.mjs";
 
 const [address, secret, later] = process.argv.slice(2);
 if (!later) throw new Error("usage: node console_session.mjs <address> <secret> <later secret>");
 
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
+const browser = await launchChromium();
 try {
   const page = await browser.newPage();
   page.setDefaultTimeout(30_000);

@@ -4,13 +4,10 @@
 //
 // Prints as JSON what the page got: the first frame of a JSON gateway, and whether it could read a polling session with
 // credentials and without.
-import { chromium } from "playwright-core";
+import { launchChromium } from "./chromium.mjs";
 
 const [page, server] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-});
+const browser = await launchChromium();
 try {
   const tab = await browser.newPage();
   await tab.goto(page);

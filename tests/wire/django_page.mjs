@@ -1,13 +1,10 @@
 // The page of docs/guides/django.md in two windows of Chromium: logs in, says something, and reads it in both.
 //
 //   node django_page.mjs <address>
-import { chromium } from "playwright-core";
+import { launchChromium } from "./chromium.mjs";
 
 const [address] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-});
+const browser = await launchChromium();
 try {
   const context = await browser.newContext();
   const first = await context.newPage();

@@ -4,11 +4,10 @@
 // Files of the CDN come from node_modules, because tests have no network.
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { launchChromium } from "./chromium.mjs";
 
 const CDN = "https://cdn.jsdelivr.net/npm/";
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"] });
+const browser = await launchChromium();
 
 const observe = () =>
   new MutationObserver((changes) => {

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
-import { chromium } from "playwright-core";
+import { launchChromium } from "./chromium.mjs";
 
 const [python, folder] = process.argv.slice(2);
 if (!python || !folder) throw new Error("usage: node websocket_test_page.mjs <python> <folder>");
@@ -17,11 +17,7 @@ mkdirSync(folder, { recursive: true });
 const port = await freePort();
 const address = `http://127.0.0.1:${port}`;
 let server = await serve();
-const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const browser = await chromium.launch({
-  executablePath,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-});
+const browser = await launchChromium();
 const errors = [];
 let step = "start";
 
