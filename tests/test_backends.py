@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 
 from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway
+from tests.support.new_python import printed_by
 
 SECRET = "a secret for tests that is long enough"
 URL = "redis://127.0.0.1:6379"
@@ -32,8 +31,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"redis", "hired
 
 
 def test_an_application_without_redis_does_not_import_its_client() -> None:
-    ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
-    assert ran.stdout == "[]\n"
+    assert printed_by(PROGRAM) == "[]\n"
 
 
 @pytest.mark.parametrize(

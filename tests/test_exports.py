@@ -6,8 +6,6 @@ import ast
 import importlib
 import pkgutil
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 import asgi_realtime
 from asgi_realtime import systems
 from asgi_realtime.uvicorn import EXTENSION
+from tests.support.new_python import printed_by
 from tests.support.paths import DOCS, PACKAGE, ROOT
 
 SYSTEMS = [f"{systems.__name__}.{each.name}" for each in pkgutil.iter_modules(systems.__path__)]
@@ -87,8 +86,7 @@ def test_the_server_is_imported_when_one_of_its_names_is_used() -> None:
         "from asgi_realtime import *\n"
         "print(Broadcaster is asgi_realtime.Broadcaster, hasattr(asgi_realtime, 'Nothing'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{asgi_realtime.__version__} False True\nTrue False\n"
+    assert printed_by(code) == f"{asgi_realtime.__version__} False True\nTrue False\n"
 
 
 def test_the_frames_extension_is_imported_without_uvicorn() -> None:
@@ -97,8 +95,7 @@ def test_the_frames_extension_is_imported_without_uvicorn() -> None:
         "from asgi_realtime import uvicorn\n"
         "print([name for name in uvicorn.__all__ if name.endswith('Protocol') or getattr(uvicorn, name) is None])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "['WebSocketProtocol', 'HTTPProtocol']\n"
+    assert printed_by(code) == "['WebSocketProtocol', 'HTTPProtocol']\n"
 
 
 def imported(code: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from asgi_realtime.schema.python.files import python_client
+from tests.support.new_python import printed_by
 from tests.support.paths import DOCS, ROOT
 from tests.test_docs import FILE
 
@@ -33,8 +34,7 @@ def test_clients_import_nothing_of_the_server() -> None:
         "import asgi_realtime.client.socketio_link, asgi_realtime.client.websocket_link\n"
         "print([each for each in sys.modules if each.startswith('asgi_realtime.') and '.client' not in each])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "\n[]\n"
+    assert printed_by(code) == "\n[]\n"
 
 
 def test_without_aiohttp_a_message_names_the_extra() -> None:

@@ -5,8 +5,6 @@ Annotations are no text here, since functions within tests have them.
 
 import dataclasses
 import functools
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any
@@ -33,6 +31,7 @@ from asgi_realtime import (
 from asgi_realtime.gateways.declarations import declarations
 from asgi_realtime.handlers.event_handlers import bind_handler
 from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
+from tests.support.new_python import printed_by
 from tests.support.recording import World
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", presence_grace=0.0)
@@ -277,5 +276,4 @@ async def app(scope, receive, send): ...
 RealtimeMiddleware(app, gateways=[gateway], settings=Settings(jwt_secret="s" * 40)).realtime
 print(sorted(name for name in ("fastapi", "litestar", "pydantic", "opentelemetry") if name in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert printed_by(program) == "[]\n"

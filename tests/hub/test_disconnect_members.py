@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from collections.abc import AsyncIterator
 
 import pytest
 from starlette.applications import Starlette
 
 from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, create_token, on
-from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.runtime.batches import AT_ONCE
 from asgi_realtime.values.commands import DisconnectMembers, DisconnectUser, RevokeUser
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Publication, ToAll
 from tests.support.crowd.client import LightClient
 from tests.support.raw_engineio import RawClient, raw_client
-from tests.support.recording import GATEWAY, World
+from tests.support.recording import GATEWAY, RecordedCloses, World
 from tests.support.servers import Serve
 
 LOBBY = RoomName("lobby")
@@ -56,23 +54,15 @@ async def test_many_connections_leave_at_once_and_are_closed_in_batches(
         world.rooms.add(connection)  # past the limit of connections for one user
         world.rooms.join(connection, LOBBY)
         admitted.append((connection, transport))
-    closed: list[InternalConnection] = []
-    begun = asyncio.Event()
-
-    def on_close(connection: InternalConnection) -> None:
-        closed.append(connection)
-        begun.set()
-
-    for connection, transport in admitted:
-        transport.on_close = functools.partial(on_close, connection)
+    closes = RecordedCloses(admitted)
     world.hub.apply(command)
-    assert (len(world.rooms), closed) == (0, [])
+    assert (len(world.rooms), closes.connections) == (0, [])
     assert all(connection.closed for connection, _ in admitted)
     assert world.deliver(Publication(gateway=GATEWAY, target=ToAll(), event="news")) == 0
-    await begun.wait()
-    assert closed == [connection for connection, _ in admitted[:AT_ONCE]]
+    await closes.begun.wait()
+    assert closes.connections == [connection for connection, _ in admitted[:AT_ONCE]]
     await world.tasks.until_idle()
-    assert closed == [connection for connection, _ in admitted]
+    assert closes.connections == [connection for connection, _ in admitted]
     for _, transport in admitted:
         assert (transport.closes, transport.written) == ([end], [])
 

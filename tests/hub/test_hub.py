@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import time
 from collections.abc import Callable
@@ -36,7 +35,7 @@ from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Position, Publication, ReplyTo, Target, ToAll, ToRoom, ToRooms, ToUsers
 from tests.support.at_once import at_once
 from tests.support.held_permission import HeldPermission
-from tests.support.recording import GATEWAY, RecordingTransport, World
+from tests.support.recording import GATEWAY, RecordedCloses, RecordingTransport, World
 
 ANN, BOB = UserId("ann"), UserId("bob")
 OTHER = GatewayName("/not mounted")
@@ -685,22 +684,14 @@ async def test_after_missed_commands_connections_get_nothing_more_and_are_closed
         await world.hub.join(connection, "lobby", None)
     assert world.hub.apply(EndAll(gateway)) is None
     assert world.deliver(publication("secret", ToRoom(RoomName("lobby")))) == AT_ONCE + 1
-    closed: list[InternalConnection] = []
-    begun = asyncio.Event()
-
-    def on_close(connection: InternalConnection) -> None:
-        closed.append(connection)
-        begun.set()
-
-    for connection, transport in admitted:
-        transport.on_close = functools.partial(on_close, connection)
-    await begun.wait()
-    assert closed == [connection for connection, _ in admitted[:AT_ONCE]]
+    closes = RecordedCloses(admitted)
+    await closes.begun.wait()
+    assert closes.connections == [connection for connection, _ in admitted[:AT_ONCE]]
     new, transport = world.admit("user0")
     await world.hub.join(new, "lobby", None)
     assert world.deliver(publication("news", ToRoom(RoomName("lobby")))) == 2
     await world.tasks.until_idle()
-    assert closed == [connection for connection, _ in admitted]
+    assert closes.connections == [connection for connection, _ in admitted]
     for _, each in admitted:
         assert (each.closes, each.written) == ([(1012, "connect again")], [])
     assert (transport.closes, transport.events) == ([], ["news"])

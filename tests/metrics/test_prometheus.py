@@ -18,6 +18,7 @@ from asgi_realtime import Metric, PrometheusMetrics, RealtimeMiddleware, Setting
 from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import METRICS, OPENED
 from asgi_realtime.testing import RealtimeTestClient
+from tests.support.new_python import printed_by
 from tests.support.paths import ROOT
 
 SIZES = Metric(name="sizes_bytes", kind="histogram", unit="bytes", buckets=(1, 10), labels={"gateway": ()}, help="-")
@@ -133,8 +134,7 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
         "import sys; sys.modules['prometheus_client'] = None; import asgi_realtime\n"
         "try:\n    asgi_realtime.PrometheusMetrics\nexcept ImportError as error:\n    print(error)"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "pip install 'asgi_realtime[metrics]'" in run.stdout
+    assert "pip install 'asgi_realtime[metrics]'" in printed_by(program)
 
 
 def test_a_registry_takes_one_object() -> None:

@@ -9,8 +9,6 @@ import decimal
 import enum
 import ipaddress
 import pathlib
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Generator, Iterable
 from typing import (
@@ -42,6 +40,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, RootMode
 from asgi_realtime.errors import InvalidMessage
 from asgi_realtime.payloads.typed_dicts import with_readable_typed_dicts
 from asgi_realtime.payloads.validation import decide, validator
+from tests.support.new_python import printed_by
 
 T = TypeVar("T")
 SECRET = "the secret value"
@@ -715,5 +714,4 @@ assert not loaded & {"pydantic", "pydantic_core", "fastapi"}
 
 
 def test_without_pydantic_types_that_msgspec_lacks_are_refused() -> None:
-    done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    assert printed_by(WITHOUT) == ""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-import subprocess
-import sys
 from collections import Counter
 from html.parser import HTMLParser
 from typing import Any
@@ -33,7 +31,7 @@ from asgi_realtime.schema.asyncapi.document import asyncapi
 from asgi_realtime.schema.asyncapi.page.render import render
 from tests.support.boards import BoardGateway, StreamGateway, host_document
 from tests.support.hostile_gateway import ATTACK, HostileGateway
-from tests.support.paths import ROOT
+from tests.support.new_python import printed_by
 from tests.support.servers import Serve
 
 SETTINGS = Settings(jwt_secret="a secret for tests that is long enough", socketio_path="/io")
@@ -222,5 +220,4 @@ def test_nothing_of_it_is_imported_before_it_is_used() -> None:
         "asgi_realtime.AsyncAPIPage\n"
         "print('asgi_realtime.schema.asyncapi.page.app' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\nTrue\n"
+    assert printed_by(code) == "[]\nTrue\n"

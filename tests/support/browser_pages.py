@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
+from tests.support.node_program import node_program
 from tests.support.paths import WIRE
 
 SECONDS = 60.0
@@ -48,18 +48,6 @@ class BrowserPages:
                 self._changed.notify_all()
 
 
-@contextlib.asynccontextmanager
-async def browser_pages() -> AsyncIterator[BrowserPages]:
+def browser_pages() -> AbstractAsyncContextManager[BrowserPages]:
     """Run the browser until the block ends."""
-    process = await asyncio.create_subprocess_exec(
-        *("node", str(WIRE / "pages.mjs")), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    pages = BrowserPages(process)
-    reading = asyncio.create_task(pages.read(), name="browser-reader")
-    try:
-        yield pages
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
-        await reading
+    return node_program(WIRE / "pages.mjs", BrowserPages)

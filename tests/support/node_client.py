@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import dataclasses
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from asgi_realtime.values.json import Json
+from tests.support.node_program import node_program
 from tests.support.paths import WIRE
 
 POSITION = re.compile(r"[0-9a-f]{16}-[0-9]+")
@@ -276,21 +277,9 @@ class Node:
             self._requests.pop(line["request"]).set_result(line["result"])
 
 
-@contextlib.asynccontextmanager
-async def node_process() -> AsyncIterator[Node]:
+def node_process() -> AbstractAsyncContextManager[Node]:
     """Run the Node process until the block ends; its sockets end with it."""
-    process = await asyncio.create_subprocess_exec(
-        "node", str(PROGRAM), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 26
-    )
-    node = Node(process)
-    reading = asyncio.create_task(node.read(), name="node-reader")
-    try:
-        yield node
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
-        await reading
+    return node_program(PROGRAM, Node)
 
 
 def _pack(value: Json) -> Json:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from asgi_realtime.auth.revocations import Revocations
@@ -208,3 +210,18 @@ class World:
         self.hub.add(connection)
         transport.on_close = lambda: self.hub.remove(connection)
         return connection, transport
+
+
+class RecordedCloses:
+    """Which of these connections were closed, in order. They stay in the hub."""
+
+    def __init__(self, admitted: Sequence[tuple[InternalConnection, RecordingTransport]]) -> None:
+        self.connections: list[InternalConnection] = []
+        self.begun = asyncio.Event()
+        """Set when the first one is closed."""
+        for connection, transport in admitted:
+            transport.on_close = functools.partial(self._record, connection)
+
+    def _record(self, connection: InternalConnection) -> None:
+        self.connections.append(connection)
+        self.begun.set()

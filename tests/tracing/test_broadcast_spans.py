@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -30,7 +28,7 @@ from asgi_realtime.hub.hub import Hub
 from asgi_realtime.testing import RealtimeTestClient
 from asgi_realtime.tracing.attributes import ATTRIBUTES
 from tests.support.host_spans import HostSpans
-from tests.support.paths import ROOT
+from tests.support.new_python import printed_by
 from tests.support.recorded_spans import RecordedSpans
 
 SETTINGS = Settings(
@@ -243,8 +241,7 @@ async def test_without_tracing_the_parts_know_nothing_of_it() -> None:
 
 def test_without_tracing_no_opentelemetry_is_imported() -> None:
     program = "import sys, asgi_realtime.middleware, asgi_realtime.uvicorn; print('opentelemetry' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout == "False\n"
+    assert printed_by(program) == "False\n"
 
 
 def test_without_the_extra_the_error_says_what_to_install() -> None:
@@ -252,5 +249,4 @@ def test_without_the_extra_the_error_says_what_to_install() -> None:
         "import sys; sys.modules['opentelemetry'] = None; import asgi_realtime\n"
         "try:\n    asgi_realtime.OpenTelemetryTracing\nexcept ImportError as error:\n    print(error)"
     )
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "pip install 'asgi_realtime[tracing]'" in run.stdout
+    assert "pip install 'asgi_realtime[tracing]'" in printed_by(program)
