@@ -12,20 +12,16 @@ from typing import Any, ClassVar, TypeVar
 from asgi_realtime.answers import Answers
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection, InternalConnection
-from asgi_realtime.errors import ConfigurationError, Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
-from asgi_realtime.gateways.client_frames import ClientFrames
+from asgi_realtime.errors import Disconnect, InvalidMessage, NoAnswer, RateLimited, Refusal
+from asgi_realtime.gateways.declared_handlers import DeclaredHandlers
 from asgi_realtime.gateways.event_metrics import EventMetrics
 from asgi_realtime.gateways.event_tracing import Dispatch, EventTracing
 from asgi_realtime.gateways.handler_binding import HandlerBinding
 from asgi_realtime.gateways.plain_events import Acknowledge, Outcomes, PlainEvents
-from asgi_realtime.gateways.wrappers import Wrappers
 from asgi_realtime.handlers.dependencies.injector import Injector
 from asgi_realtime.handlers.event_handlers import (
     SEND_INSTEAD,
-    BoundHandler,
     answer_values,
-    declared,
-    declared_once,
     handler_name,
 )
 from asgi_realtime.handlers.event_rates import EventRates
@@ -33,12 +29,10 @@ from asgi_realtime.handlers.once import SendAnswer
 from asgi_realtime.handlers.sync_connection import sync_converter
 from asgi_realtime.handlers.unused_results import UnusedResults
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
-from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.event_text import usual_form
 from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.coroutines import resume_within
 from asgi_realtime.runtime.failure_log import FailureLog
-from asgi_realtime.runtime.host_calls import ToSync
 from asgi_realtime.runtime.host_code import AroundHostCode
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
@@ -52,7 +46,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 logger = logging.getLogger("asgi_realtime")
 
 
-class Dispatcher(ClientFrames):
+class Dispatcher(DeclaredHandlers):
     """Calls the handlers of events: for each connection in order, one at a time, within its rate limit.
 
     A handler runs within the transport's call until its first wait. While a handler awaits, later events of that
@@ -62,103 +56,18 @@ class Dispatcher(ClientFrames):
     acknowledges: ClassVar[bool] = True
     """Whether a client may ask for an acknowledgement of its event: the handler's result."""
     # Declared here, so that `reserved_names` includes them.
-    _name: GatewayName
-    _functions: dict[str, Callable[..., Any]]
-    _once: dict[str, str]
-    _handlers: dict[str, BoundHandler]
-    plain_events: PlainEvents | None
-    _binding: HandlerBinding | None
-    _wrappers: Wrappers
-    _sync_converter: ToSync | None
     _rates: EventRates
     _attempts: Budget
     _handler_timeout: float
-    _event_name_bytes: int
     _unused_results: UnusedResults
     _event_metrics: EventMetrics
     _dispatch: Dispatch
     _failures: FailureLog
 
     def __init__(self, name: str) -> None:
-        self._name = GatewayName(name)
-        self._functions = declared(self)
-        self._once = declared_once(self)
-        self._handlers = {}
-        self._binding = None
-        self._wrappers = Wrappers(type(self).__name__, self._to_sync)
-        self._sync_converter = None
+        super().__init__(name)
         self._unused_results = UnusedResults(SEND_INSTEAD)
         self._failures = FailureLog()
-
-    @property
-    def name(self) -> GatewayName:
-        """The Socket.IO namespace or WebSocket path it is mounted as."""
-        try:
-            return self._name
-        except AttributeError:
-            raise self._not_available() from None
-
-    @property
-    def functions(self) -> dict[str, Callable[..., Any]]:
-        """The handlers by event, as they were declared."""
-        try:
-            return self._functions
-        except AttributeError:
-            raise self._not_available() from None
-
-    @property
-    def once(self) -> dict[str, str]:
-        """What `once` names, by event."""
-        return self._once
-
-    @property
-    def dialect(self) -> Dialect:
-        """The dialect of the gateway. Available after mounting."""
-        try:
-            return self._dialect
-        except AttributeError:
-            raise self._not_available() from None
-
-    def _not_available(self) -> RuntimeError:
-        """The error about a part of the gateway that is not available yet.
-
-        A `__getattr__` could raise it for all parts. But in a class with `__getattr__` Python reads every attribute
-        more slowly, also existing ones: 8 % of an event.
-        """
-        kind = type(self).__name__
-        if "_context" not in vars(self):
-            return RuntimeError(f"{kind}.__init__ must call super().__init__(...) before it uses the gateway")
-        return RuntimeError(f"{kind} is not mounted yet; pass it to RealtimeMiddleware(gateways=[...])")
-
-    def declare(self, event: str, function: Callable[..., Any], once: str | None = None) -> None:
-        """Make a function the handler of an event, from now on. `once`: see `on`."""
-        functions = self.functions
-        if self._binding is not None:
-            self.check_arrives(event)
-            self._handlers[event] = begin = self._binding.bind(event, function, once)
-            if self.plain_events is not None:
-                self.plain_events.declare(event, begin, self._binding.direct(function, once))
-        functions[event] = function
-        self._once.pop(event, None)
-        if once is not None:
-            self._once[event] = once
-
-    def use(self, wrapper: F) -> F:
-        """Call a function around each event of this gateway: `@gateway.use`, or `self.use(...)` in `__init__`.
-
-        A wrapper is `async def (event, call_next)`, and returns what `await call_next(event)` returns, or another
-        answer. A guard is `async def (event)`, or a plain `def` that runs in a thread, and refuses by raising
-        `Forbidden`. The first one is the outermost. A copy of an event with `once` does not come to them.
-
-        Raises:
-            ConfigurationError: it is neither, or the gateway is mounted already.
-        """
-        if self._binding is not None:
-            raise ConfigurationError(
-                f"{type(self).__name__}.use() comes too late: call it before the gateway is mounted"
-            )
-        self._wrappers.add(wrapper)
-        return wrapper
 
     def prepare(
         self,
@@ -178,13 +87,11 @@ class Dispatcher(ClientFrames):
             ConfigurationError: for a handler that cannot be called, or an event that cannot arrive.
         """
         self._event_metrics = metrics
-        self._event_name_bytes = limits.event_name_bytes
-        for event in self._functions:
-            self.check_arrives(event)
         self._rates = EventRates(limits)
         self._handler_timeout = limits.handler_timeout
         self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout)
-        self._binding = binding = HandlerBinding(
+        self._check_arrivals(limits)
+        binding = HandlerBinding(
             broadcaster=broadcaster,
             injector=injector,
             wrappers=self._wrappers,
@@ -199,9 +106,7 @@ class Dispatcher(ClientFrames):
         )
         is_own = type(self).dispatch is Dispatcher.dispatch
         self._dispatch = self.dispatch if is_own else binding.bind_dispatch(self.dispatch, self._has_handler)
-        self._handlers = {
-            event: binding.bind(event, function, self._once.get(event)) for event, function in self._functions.items()
-        }
+        self._bind_handlers(binding)
         self.plain_events = self._bind_plain_events(binding, limits, session, tracing)
 
     def _bind_plain_events(
@@ -219,22 +124,6 @@ class Dispatcher(ClientFrames):
     def _answer_sender(self) -> SendAnswer | None:
         """Sends the answers of handlers with `once`, where clients cannot ask for an acknowledgement."""
         return None
-
-    def check_arrives(self, event: str) -> None:
-        """Refuse a handler of an event that never reaches one.
-
-        Raises:
-            ConfigurationError: for a name that is longer than a client's may be.
-        """
-        if len(event.encode()) > self._event_name_bytes:
-            raise ConfigurationError(
-                f"{type(self).__name__}: the handler of {event[:40]!r}… would never be called, because the name is "
-                f"over MEW_EVENT_NAME_BYTES ({self._event_name_bytes}): shorten it"
-            )
-
-    def _to_sync(self, argument: Any) -> Any:
-        """What a plain function gets: a connection, or this gateway's broadcaster, in its form for threads."""
-        return argument if self._sync_converter is None else self._sync_converter(argument)
 
     # Entry points of the transports
 
@@ -386,10 +275,6 @@ class Dispatcher(ClientFrames):
             self._event_metrics.refused("INTERNAL")
             self._failures.failed(self.name, f"{name} failed", error, connection=connection, event=name)
             self.send_refusal(connection.public, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
-
-    def _has_handler(self, event: str) -> bool:
-        """Whether something is declared for an event by its name. Clients choose all other names."""
-        return event in self._functions
 
     def loggable(self, event: str) -> str:
         """An event's name for the log. Here it is one that the gateway declares. Overridden where it may be another."""
