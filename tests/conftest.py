@@ -76,9 +76,11 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: Any) -> None:
+    """Run every `async def test_…` on asyncio, as `anyio_mode = "auto"` does, which AnyIO before 4.12 lacks."""
     if collector.istestfunction(obj, name):
         inner = obj.hypothesis.inner_test if hasattr(obj, "hypothesis") else obj
         if inspect.iscoroutinefunction(inner):
+            pytest.mark.anyio(obj)
             pytest.mark.usefixtures("no_leaked_tasks")(obj)
 
 

@@ -47,7 +47,10 @@ def signed_token(user_id: Id, settings: Settings, claims: Mapping[str, Any], *, 
         made["aud"] = settings.jwt_audience
     if settings.jwt_issuer is not None:
         made["iss"] = settings.jwt_issuer
-    return jwt.encode(made | dict(claims), settings.jwt_secret, algorithm=settings.algorithms[0])
+    made |= claims
+    if not isinstance(made.get("iss", ""), str):  # PyJWT before 2.11 signs it, and accepts it nowhere
+        raise TypeError("Issuer (iss) must be a string.")
+    return jwt.encode(made, settings.jwt_secret, algorithm=settings.algorithms[0])
 
 
 def _remedy(settings: Settings) -> str:

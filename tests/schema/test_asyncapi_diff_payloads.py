@@ -15,6 +15,7 @@ from asgi_realtime.handlers.event_declarations import EventDeclaration
 from asgi_realtime.payloads.validation import validator
 from asgi_realtime.schema.asyncapi.diff.differences import differences
 from asgi_realtime.schema.asyncapi.document import asyncapi
+from tests.support.asyncapi_pairs import defined
 
 
 class Shape(NamedTuple):
@@ -57,7 +58,7 @@ def record(closed: bool, **fields: tuple[Shape, bool]) -> Shape:
         (name, shape.annotation) if always else (name, shape.annotation | UnsetType, UNSET)
         for name, (shape, always) in fields.items()
     ]
-    kind = msgspec.defstruct("Record", definitions, kw_only=True, forbid_unknown_fields=closed)
+    kind = defined("Record", definitions, closed)
     always = {name: shape.payloads for name, (shape, there) in fields.items() if there}
     others = {name: shape.payloads for name, (shape, there) in fields.items() if not there}
     return Shape(kind, st.fixed_dictionaries(always, optional=others), (record, closed, fields))

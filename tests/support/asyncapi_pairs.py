@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+import itertools
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
+
+_NUMBERS: Final = itertools.count()
 
 
 class Pair(NamedTuple):
@@ -20,7 +23,13 @@ class Pair(NamedTuple):
 def struct(_forbids: bool = False, /, **fields: Any) -> Any:
     """A Struct with these fields. A field is its type, or a pair of its type and its default."""
     definitions = [(name, *each) if isinstance(each, tuple) else (name, each) for name, each in fields.items()]
-    return msgspec.defstruct("Thing", definitions, kw_only=True, forbid_unknown_fields=_forbids)
+    return defined("Thing", definitions, _forbids)
+
+
+def defined(name: str, definitions: list[tuple[str, Any] | tuple[str, Any, Any]], forbids: bool) -> Any:
+    """A Struct under a name of its own. msgspec before 0.23 describes no two types of a payload with the same name."""
+    name = f"{name}{next(_NUMBERS)}"
+    return msgspec.defstruct(name, definitions, kw_only=True, forbid_unknown_fields=forbids)
 
 
 def limited(kind: Any, **limits: Any) -> Any:

@@ -112,9 +112,11 @@ class UvicornServer(uvicorn.Server):
         try:
             await super().startup(sockets)
         except SystemExit:
-            raise RuntimeError("the app did not start") from None
+            self.should_exit = True  # as older versions do instead of exiting
         finally:
             self.listening.set()
+        if self.should_exit:
+            raise RuntimeError("the app did not start")
 
     async def main_loop(self) -> None:
         await self.on_tick(0)

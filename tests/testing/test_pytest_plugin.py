@@ -131,6 +131,7 @@ import os
 from pathlib import Path
 import pytest
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("number", range(16))
 async def test_one(number, ada, realtime_broadcasts, realtime_client):
     Path(os.environ["PYTEST_XDIST_WORKER"]).touch()
@@ -148,7 +149,7 @@ def test_of_something_else():
         "test_one.py": test,
     }
     environ = {"MEW_REDIS_URL": "redis://127.0.0.1:1/0", "MEW_JWT_SECRET": "only for tests: thirty-two bytes!"}
-    run = run_pytest(tmp_path, files, "-o", "anyio_mode=auto", "--numprocesses", "4", environ=environ)
+    run = run_pytest(tmp_path, files, "--numprocesses", "4", environ=environ)
     assert run.counts == {"passed": 17}, run.text
     assert sorted(path.name for path in tmp_path.glob("gw?")) == ["gw0", "gw1", "gw2", "gw3"]
 
