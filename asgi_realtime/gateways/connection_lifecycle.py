@@ -119,8 +119,10 @@ class ConnectionLifecycle(ConnectionEnds):
             claim = self._session_claim(handshake)
             if claim is not None:
                 most_bytes = self.limits.outbox_bytes // 2  # the rest is for what is sent directly after them
-                claiming = recovery.claim(positions, self._name, claim, identity, self.recovered_identity, most_bytes)
-                returning = await unbroken_claim(claiming, put_back=recovery.put_back, tasks=self.context.tasks)
+                claiming = recovery.claims.claim(
+                    positions, self._name, claim, identity, self.recovered_identity, most_bytes
+                )
+                returning = await unbroken_claim(claiming, put_back=recovery.claims.put_back, tasks=self.context.tasks)
             if returning is not None:
                 identity = returning.identity
             positions.since = positions.gateway.newest  # it is added to the hub in this step
@@ -129,7 +131,7 @@ class ConnectionLifecycle(ConnectionEnds):
             await self._prepare(connection, transport, returning)
         except BaseException:
             if recovery is not None and returning is not None:
-                recovery.put_back(returning)
+                recovery.claims.put_back(returning)
             raise
         if claim is not None:
             self._metrics.came_back(returning is not None)
@@ -211,7 +213,7 @@ class ConnectionLifecycle(ConnectionEnds):
                 if connection.ended is not None:
                     raise self._refusal_of_ended(connection, connection.ended)
             if context.recovery is not None and returning is not None:
-                await context.recovery.restore_rooms(connection, returning)
+                await context.recovery.claims.restore_rooms(connection, returning)
             if await self._hooks["on_connect"](connection.public) is False:
                 raise TypeError("on_connect returned False; to refuse a client, raise Forbidden() or another Refusal")
             if connection.ended is not None:

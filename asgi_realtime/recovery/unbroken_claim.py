@@ -14,13 +14,13 @@ from asgi_realtime.runtime.tasks import Tasks
 async def unbroken_claim(
     claim: Coroutine[Any, Any, ReturningClient | None], *, put_back: Callable[[ReturningClient], None], tasks: Tasks
 ) -> ReturningClient | None:
-    """Await `Recovery.claim`. If the caller is cancelled, the session is put back when it has been claimed.
+    """Await `SessionClaims.claim`. If the caller is cancelled, the session is put back when it has been claimed.
 
     A session is given away once, and Redis may have given it away when the client is gone. So the claim runs to its end
     as a task of its own.
 
     Raises:
-        BrokerUnavailable: as `Recovery.claim`.
+        BrokerUnavailable: as `SessionClaims.claim`.
     """
     claiming = tasks.spawn(_outcome(claim), name="claiming a recovery session")
     try:
