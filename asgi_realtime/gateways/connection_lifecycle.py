@@ -130,8 +130,8 @@ class ConnectionLifecycle(ConnectionEnds):
         try:
             await self._prepare(connection, transport, returning)
         except BaseException:
-            if recovery is not None and returning is not None:
-                recovery.claims.put_back(returning)
+            if recovery is not None:
+                recovery.claims.refused(connection, returning)
             raise
         if claim is not None:
             self._metrics.came_back(returning is not None)

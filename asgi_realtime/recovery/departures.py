@@ -1,4 +1,4 @@
-"""The lost connections that are about to leave presence."""
+"""The lost and refused connections that are about to leave presence."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ class Departures:
         """A connection leaves presence. `left` is done when it has."""
         self._leaving[connection_id] = left
         left.add_done_callback(lambda done: self._leaving.pop(connection_id, None))
+
+    def refuse(self, connection_id: ConnectionId) -> None:
+        """A connection is about to be refused. `refused` is called when it has left presence."""
+        if connection_id not in self._leaving:  # two other processes may ask for it
+            self.add(connection_id, asyncio.get_running_loop().create_future())
+
+    def refused(self, connection_id: ConnectionId) -> None:
+        """A connection was refused. Its session is kept again, if it had one."""
+        left = self._leaving.get(connection_id)
+        if left is not None:
+            left.set_result(None)
 
     async def until_left(self, connection_id: ConnectionId) -> None:
         """Return when a connection has left presence."""

@@ -107,6 +107,8 @@ class OpenConnections:
         connection = self._hub.rooms(gateway).get(connection_id)
         positions = None if connection is None else connection.positions
         if connection is not None and positions is not None and positions.owner == owner:
+            if not positions.opened:
+                self._departures.refuse(connection_id)
             _end(connection, positions)
         await self._departures.until_left(connection_id)
         await self.store.until_written(gateway)

@@ -220,7 +220,7 @@ class Recovery:
         return missed
 
     def not_opened(self, connection: InternalConnection, client: ReturningClient | None) -> None:
-        """A client is not let in. If it had returned, `SessionClaims.put_back` is called with it."""
+        """A client is not let in. `SessionClaims.refused` is called when it has left presence."""
         positions = connection.positions
         if positions is not None and positions.connection_id is not None:
             positions.connection_id = None  # the rooms that it leaves now are not written

@@ -113,6 +113,12 @@ class SessionClaims:
             self.put_back(client)
             raise
 
+    def refused(self, connection: InternalConnection, client: ReturningClient | None) -> None:
+        """A client was not let in, and is not present. If it had returned, it may try again."""
+        if client is not None:
+            self.put_back(client)
+        self._departures.refused(connection.id)
+
     def put_back(self, client: ReturningClient) -> None:
         """A returning client was not let in: it may try again."""
         session = self._after_commands(client.session)
