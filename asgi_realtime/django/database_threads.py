@@ -151,8 +151,9 @@ def _close_connections() -> None:
     for connection in connections.all(initialized_only=True):
         connection.close_if_unusable_or_obsolete()
         if connection.in_atomic_block:
-            # A handler was cancelled between the begin of a transaction and its end. The connection is closed now, but
-            # Django would wait for the end of the transaction, and refuse all queries of this thread.
+            # A handler was cancelled between the begin of a transaction and its end. Django would wait for the end of
+            # the transaction, and refuse all queries of this thread, also after the connection is closed.
+            connection.close()
             del connections[connection.alias]
 
 
