@@ -75,10 +75,12 @@ test-redis-clients: setup
 	  .cache/redis-py/$$version/bin/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(REDIS_PY_TESTS); \
 	done
 
-# The page of frameworks and the tutorial, as they are printed: an empty folder, pip install, a message in the browser.
+# The pages of frameworks and of Django, and the tutorial, as they are printed: an empty folder, pip install, a message in
+# the browser.
 test-five-minutes: setup
 	@scripts/system-packages
-	FIVE_MINUTES=long $(BIN)/pytest tests/hosts/test_five_minutes.py tests/hosts/test_tutorial.py
+	FIVE_MINUTES=long $(BIN)/pytest tests/hosts/test_five_minutes.py tests/hosts/test_tutorial.py \
+	  tests/django/test_page.py
 
 # The suite with each Python that this machine has, with the newest dependencies and with the oldest: MATRIX="3.12 3.13".
 test-matrix: setup
