@@ -114,7 +114,7 @@ class _Preflight:
                         "headers": [*self._granted, (b"content-length", b"0")],
                     }
                 )
-                await self._send({"type": "http.response.body", "body": b""})
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         if not self._replaced:
             await self._send(message)
 

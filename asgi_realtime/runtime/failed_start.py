@@ -44,7 +44,7 @@ class FailedStart:
         if scope["type"] == "http":
             headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(_BODY))]
             await send({"type": "http.response.start", "status": 500, "headers": headers})
-            await send({"type": "http.response.body", "body": _BODY})
+            await send({"type": "http.response.body", "body": _BODY, "more_body": False})
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1011, "reason": "not started"})

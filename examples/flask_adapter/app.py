@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +59,15 @@ def create_app(
     flask: Any = create_flask(settings, opened, work)
     adapted: Any = WSGIMiddleware(flask, workers=THREADS)  # Any: a2wsgi's types are narrower than ASGI's
     health = HealthApp()
+    routes = [Route("/healthz", health), Route("/readyz", health), Mount("/", adapted)]
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        opened.close()
+
     return RealtimeMiddleware(
-        Starlette(routes=[Route("/healthz", health), Route("/readyz", health), Mount("/", adapted)]),
+        Starlette(routes=routes, lifespan=lifespan),
         gateways=[ChatGateway(service=ChatDatabaseService(opened)), JobsGateway(service=JobsDatabaseService(opened))],
         settings=settings,
     )

@@ -33,6 +33,7 @@ class Database:
                     session.add(User(id=user_id, name=name, avatar=f"/avatars/{user_id}.svg"))
 
     def close(self) -> None:
+        """Close the connections that no thread uses."""
         self._engine.dispose()
 
 

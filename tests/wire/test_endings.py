@@ -269,14 +269,22 @@ async def test_a_client_that_keeps_sending_too_many_events_is_disconnected(
 
 
 class Welcoming(SocketIOGateway):
-    """Closes each client right after it connected and received one event."""
+    """Closes each client right after it connected and received one event.
 
-    def __init__(self) -> None:
+    Args:
+        answered: wait until the client has acknowledged it. python-socketio ignores DISCONNECT until `connect` returns.
+    """
+
+    def __init__(self, *, answered: bool) -> None:
         super().__init__("/")
         self.left: list[str] = []
+        self._answered = answered
 
     async def on_online(self, connection: Connection) -> None:
-        await connection.send("text", 0)
+        if self._answered:
+            await connection.call("text", 0)
+        else:
+            await connection.send("text", 0)
         raise Disconnect(1008, "closed today")
 
     async def on_disconnect(self, connection: Connection, reason: str) -> None:
@@ -287,7 +295,7 @@ class Welcoming(SocketIOGateway):
 async def test_disconnect_raised_in_on_online(
     kind: ClientKind, serve: Serve, node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gateway = Welcoming()
+    gateway = Welcoming(answered=kind.startswith("python"))
     server = await serve(RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS))
     if kind.startswith("node"):
         client: Any = await node.connect(server.url, "/", auth=token("ann"), transports=TRANSPORTS_OF[kind], wait=False)

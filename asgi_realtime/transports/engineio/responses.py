@@ -100,7 +100,7 @@ async def respond(send: Send, status: HTTPStatus, body: bytes, content_type: byt
     ]
     with contextlib.suppress(OSError):
         await send({"type": "http.response.start", "status": status, "headers": framing + headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def refuse_websocket(scope: Scope, send: Send, refusal: HTTPRefusal) -> None:

@@ -180,7 +180,7 @@ class EngineIO:
             headers = [*headers, (b"connection", b"close")]  # the next request goes to a process that stays
         with contextlib.suppress(OSError):  # as in `respond`
             await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            await send({"type": "http.response.body", "body": answer.body})
+            await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
     def _unanswered(self, session_id: str) -> None:
         """The answer to a relayed request is lost, so the client does not come back."""
