@@ -74,7 +74,9 @@ class Tasks:
             while tasks := [task for task in self._all() if task is not current]:
                 for task in tasks:
                     task.cancel(STOPPED)
-                await asyncio.gather(*tasks, return_exceptions=True)
+                # Not `gather`: from Python 3.12 on it returns at once if all of them have just ended. `_done` would not
+                # be called, and this loop would never end.
+                await asyncio.wait(tasks)
         finally:
             self.closing = False
 

@@ -93,6 +93,17 @@ async def test_closing_ends_what_tasks_start_while_they_end() -> None:
     assert len(tasks) == 0
 
 
+async def test_closing_ends_when_the_last_task_has_just_ended() -> None:
+    tasks = Tasks()
+    tasks.start()
+    task = tasks.spawn(asyncio.sleep(0), name="short")
+    await asyncio.sleep(0)  # the task begins
+    await asyncio.sleep(0)  # it ends in this turn of the loop, before the test goes on: it is not taken out yet
+    assert task.done() and len(tasks) == 1
+    await tasks.aclose()
+    assert len(tasks) == 0
+
+
 async def test_an_owned_task_may_close_the_others() -> None:
     tasks = Tasks()
     other = tasks.spawn(asyncio.Event().wait(), name="other")
