@@ -122,7 +122,8 @@ class Settings:
     fast_writes: bool = True
     """`MEW_FAST_WRITES`: on uvicorn, read and write the WebSockets of gateways below ASGI."""
     compression: bool = False
-    """`MEW_COMPRESSION`: compress messages of 1 KiB or more, once for all recipients (`asgi_realtime.uvicorn` only)."""
+    """`MEW_COMPRESSION`: compress messages of 1 KiB or more, once for all recipients (on uvicorn only, not with
+    `--ws wsproto`)."""
     history_size: int = 1_000
     """`MEW_HISTORY_SIZE`: publications kept for each room."""
     history_ttl: float = 300.0
@@ -133,7 +134,8 @@ class Settings:
     redis_url: str | None = _secret()
     """`MEW_REDIS_URL`: the Redis that joins the processes of an application. Unset: this is the only process.
 
-    `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database."""
+    `redis://`, `rediss://` (TLS) or `unix://`, with user, password and database; or a Sentinel or Cluster, as
+    `redis+sentinel://` and `redis+cluster://`."""
     redis_prefix: str = "mew"
     """`MEW_REDIS_PREFIX`: what every key and channel in Redis begins with. Applications that share a Redis need
     different ones."""

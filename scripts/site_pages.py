@@ -73,7 +73,8 @@ def decisions() -> str:
     """The list of all decisions."""
     found = sorted((DOCS / "decisions").glob("*.md"))
     rows = [f"- [{file.read_text(encoding='utf-8').partition('# ')[2].splitlines()[0]}]({file.name})" for file in found]
-    return "# Decisions\n\nDesign decisions and their reasons.\n\n" + "\n".join(rows) + "\n"
+    head = "Design decisions and their reasons. “The design” is the first plan, which is not published."
+    return f"# Decisions\n\n{head}\n\n" + "\n".join(rows) + "\n"
 
 
 def is_of_this_package(path: str, name: str) -> bool:
