@@ -24,11 +24,10 @@ def test_the_statements_that_are_compared_are_all_of_those_on_the_way(tmp_path: 
         assert not re.findall(r"\.(?:value \+= |observe\(|timed\(|waited\(|add_parts\()", text), name
 
 
-def test_the_benchmark_compares_them() -> None:
-    command = [sys.executable, "-m", "benchmarks.observability", "--rounds", "1", "--works", "event", "answered"]
-    done = subprocess.run(
-        [*command, "--kinds", "none", "metrics"], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
+def test_the_benchmark_prints_a_row_for_each_kind() -> None:
+    options = ["--repeats", "1", "--rounds", "1", "--works", "event", "answered", "--kinds", "none", "metrics"]
+    command = [sys.executable, "-m", "benchmarks.observability", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^\| (none|off|metrics) \| ([\d.]+)", done.stdout, re.MULTILINE)
     assert [kind for kind, _ in rows] == ["off", "none", "metrics"] * 2

@@ -11,6 +11,7 @@ OPTIONAL: Final = ("prometheus_client", "opentelemetry", "click", "rich")
 _PROGRAM: Final = """
 import asyncio, sys
 from starlette.applications import Starlette
+import asgi_realtime.uvicorn
 from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway, create_token
 
 settings = Settings(jwt_secret="a secret for measurements, long enough")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.postgresql_server import PostgresProcess
-from tests.support.query_server import INTERNAL, QueryServer, query_server
+from tests.support.query_server import INTERNAL, QueryServer, called, query_server
 from tests.support.waiting import until
 
 
@@ -40,10 +40,9 @@ async def test_only_what_is_committed_is_broadcast(server: QueryServer, handler:
 
 @pytest.mark.parametrize("handler", ["abandon", "aabandon", "no autocommit"])
 async def test_a_transaction_that_is_left_open_is_rolled_back(server: QueryServer, handler: str) -> None:
-    async with server.clients() as [client]:
-        for _ in range(4):  # each thread at least once
-            assert await client.called(handler) == []
-        for event in ("sql", "asql") * 4:
-            assert await client.called(event, "SELECT 1") == [1]
-        assert "never committed" not in str(await client.called("read"))
+    async with server.clients(4) as clients:
+        assert await called(clients, handler) == [[]] * 4  # at once, for both threads
+        for event in ("sql", "asql"):
+            assert await called(clients, event, "SELECT 1") == [[1]] * 4
+        assert "never committed" not in str(await clients[0].called("read"))
     await until(server.has_no_connection)

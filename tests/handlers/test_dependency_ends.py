@@ -108,7 +108,7 @@ async def test_an_exception_of_the_handler_is_raised_at_yield(error: Exception, 
 
 async def test_a_handler_that_takes_too_long_ends_its_dependencies() -> None:
     log = Log()
-    gateway = gateway_of(log, asyncio.Event().wait, limits=Limits(handler_timeout=0.05))
+    gateway = gateway_of(log, asyncio.Event().wait, limits=Limits(handler_timeout=0.3))
     async with RealtimeTestClient(app_of(gateway)) as app:
         async with app.connect(token=app.token("ann")) as ann:
             assert (await ann.call("work"))["code"] == "INTERNAL"
@@ -218,7 +218,7 @@ async def test_a_plain_generator_that_begins_too_late_is_ended_by_its_thread() -
         finally:
             ended.set()
 
-    gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.05))
+    gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.3))
 
     @gateway.on("slow")
     async def handle(slow: Annotated[None, Depends(slow)]) -> None:
@@ -240,7 +240,7 @@ async def test_a_plain_generator_that_fails_too_late_is_logged(caplog: pytest.Lo
             raise OSError("no connection")
         yield
 
-    gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.05))
+    gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.3))
 
     @gateway.on("slow")
     async def handle(slow: Annotated[None, Depends(slow)]) -> None: ...
@@ -292,7 +292,7 @@ async def test_what_is_after_yield_in_a_thread_runs_though_its_event_was_given_u
         ended.set()
         raise OSError("disk full")
 
-    gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.05))
+    gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.3))
 
     @gateway.on("slow")
     async def handle(slow: Annotated[None, Depends(slow)]) -> str:

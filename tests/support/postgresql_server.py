@@ -55,7 +55,10 @@ class PostgresProcess:
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(signal.SIGINT)
-            process.wait(_START_SECONDS)
+            try:
+                process.wait(_START_SECONDS)
+            finally:
+                process.kill()
 
     def freeze(self) -> None:
         """Accept no more connections: those who connect wait. Connections that are open go on."""
@@ -133,8 +136,8 @@ def postgresql_server() -> Iterator[PostgresProcess]:
     with tempfile.TemporaryDirectory(prefix="postgresql-") as folder:
         server = PostgresProcess(Path(folder))
         server.create()
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.stop()

@@ -46,7 +46,8 @@ class Recorded:
     @property
     def outcome(self) -> tuple[object, ...]:
         """Everything except the ids, which differ for each span."""
-        return self.name, self.kind, self.links, dict(self.attributes), self.status, self.reason, self.exceptions
+        failure = self.status, self.reason, self.exceptions, self.messages
+        return self.name, self.kind, self.links, dict(self.attributes), *failure
 
 
 def recorded(span: ReadableSpan) -> Recorded:

@@ -239,11 +239,6 @@ async def test_without_tracing_the_parts_know_nothing_of_it() -> None:
     assert [type(publication) for publication in lobby.delivered] == [Publication]
 
 
-def test_without_tracing_no_opentelemetry_is_imported() -> None:
-    program = "import sys, asgi_realtime.middleware, asgi_realtime.uvicorn; print('opentelemetry' in sys.modules)"
-    assert printed_by(program) == "False\n"
-
-
 def test_without_the_extra_the_error_says_what_to_install() -> None:
     program = (
         "import sys; sys.modules['opentelemetry'] = None; import asgi_realtime\n"
