@@ -206,6 +206,15 @@ class Link(asyncio.Protocol):
         if self._transport is not None and not self.lost:
             self._transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
+    def check(self) -> None:
+        """Check that the link has not ended.
+
+        Raises:
+            LinkLost: it has.
+        """
+        if self.lost:
+            raise LinkLost(self.refusal or "the connection was lost")
+
     @property
     def receiving(self) -> bool:
         """Whether received messages wait for the next turn of the event loop."""

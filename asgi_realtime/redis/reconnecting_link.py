@@ -51,7 +51,8 @@ class ReconnectingLink:
         on_message: called with channel and payload of each message but probes and those of `own`.
         on_link: awaited for each new link before it is used by others. It subscribes again.
         own: channels that are always subscribed to, and what is called with each message.
-        on_up: called with each link that is `current` from now on, before callers that wait for it continue.
+        on_up: called with each link that is `current` from now on, before callers that wait for it continue. It may
+            give the link up: then those callers wait for the next one.
         on_lost: called when the link was lost.
         timeout: seconds an outage may last until `link` raises at once.
     """
@@ -87,7 +88,9 @@ class ReconnectingLink:
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._link: Link | None = None
-        self._up = asyncio.Event()
+        self._ready = False
+        self._changed = asyncio.Event()
+        """Set and cleared at once, when a link is ready and when this ends. So a wait for it always yields."""
         self._lost = asyncio.Event()
         self._down_since = self._loop.time()
         self._last_message = self._loop.time()
@@ -103,7 +106,7 @@ class ReconnectingLink:
     @property
     def ready(self) -> bool:
         """Whether a link is up, and messages arrive."""
-        return self._up.is_set()
+        return self._ready
 
     def begin(self) -> None:
         """Begin to connect."""
@@ -127,7 +130,12 @@ class ReconnectingLink:
     def end_calls(self) -> None:
         """End the calls that wait, with `BrokerUnavailable`. What fails from now on is not logged."""
         self._stopped = True
-        self._up.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Continue the calls that wait. Each checks again what it waits for."""
+        self._changed.set()
+        self._changed.clear()
 
     async def stop(self) -> None:
         """Close the link."""
@@ -137,7 +145,7 @@ class ReconnectingLink:
                 self._task.cancel()
                 # More than once: redis-py may take a cancellation for a timeout while it connects.
                 await asyncio.wait([self._task], timeout=0.1)
-        link, self._link = self._link, None
+        link, self._link, self._ready = self._link, None, False
         if link is not None:
             link.abort()
 
@@ -152,10 +160,13 @@ class ReconnectingLink:
         Raises:
             BrokerUnavailable: it has, or the application has stopped.
         """
+        self._check_running()
+        if self._link is None and self._loop.time() - self._down_since > self._timeout:
+            raise BrokerUnavailable(f"Redis is not available: {self.failure}")
+
+    def _check_running(self) -> None:
         if self._stopped:
             raise BrokerUnavailable("the application has stopped")
-        if self._link is None and not self._up.is_set() and self._loop.time() - self._down_since > self._timeout:
-            raise BrokerUnavailable(f"Redis is not available: {self.failure}")
 
     async def link(self) -> Link:
         """The link, when it is up.
@@ -170,7 +181,7 @@ class ReconnectingLink:
         while self._link is None:
             try:
                 async with asyncio.timeout_at(self._down_since + self._timeout):
-                    await self._up.wait()
+                    await self._changed.wait()
             except TimeoutError:
                 raise BrokerUnavailable(f"Redis is not available: {self.failure}") from None
             self.check()
@@ -182,10 +193,10 @@ class ReconnectingLink:
         Raises:
             BrokerUnavailable: the application has stopped.
         """
+        self._check_running()
         while self._link is None:
-            await self._up.wait()
-            if self._stopped:
-                raise BrokerUnavailable("the application has stopped")
+            await self._changed.wait()
+            self._check_running()
 
     async def run(self, script: Script, keys: Sequence[str], *arguments: Argument, read: Callable[[Reply], T]) -> T:
         """Run a script, and again if the link is lost: it must be one that may run twice. See `run_script`.
@@ -255,13 +266,15 @@ class ReconnectingLink:
             await self._prepare(link)
             self._link, self._last_message = link, self._loop.time()
             self._on_up(self, link)
+            link.check()
         except BaseException as error:
             if link is not None:
                 link.abort()
             if not isinstance(error, Exception):
                 raise
             return self._failed(error, None if link is None else link.refusal)
-        self._up.set()
+        self._ready = True
+        self._wake()
         self._settle_first_attempt(None)
         logger.info("Redis: connected")
         return None
@@ -302,8 +315,7 @@ class ReconnectingLink:
             link.subscribe(channel.decode() for channel in self._own)
             link.copies_follow = await self._copies_follow(link)
         await self._while_it_answers(link, self._on_link(self, link))
-        if link.lost:
-            raise LinkLost(link.refusal or "the connection was lost")
+        link.check()
 
     async def _copies_follow(self, link: Link) -> bool:
         """Publish a probe, and return whether its copy comes after the reply."""
@@ -343,12 +355,11 @@ class ReconnectingLink:
             own(payload)
 
     def _link_lost(self, link: Link) -> None:
+        self._lost.set()
         if self._link is link:
-            self._link = None
-            self._up.clear()
+            self._link, self._ready = None, False
             self._down_since = self._loop.time()
             self._on_lost()
-        self._lost.set()
 
     async def _watch(self) -> str:
         """Return why the link must be replaced, when that is so."""

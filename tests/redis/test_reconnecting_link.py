@@ -35,6 +35,8 @@ class Session:
         self.prepared: list[Link] = []
         self.up: list[Link] = []
         self.losses = 0
+        self.given_up = 0
+        """How many of the next links are given up when they are announced."""
         self.tasks = Tasks()
         self.link = ReconnectingLink(
             RedisServer(url),
@@ -57,6 +59,9 @@ class Session:
     def _record_up(self, reconnecting: ReconnectingLink, link: Link) -> None:
         assert reconnecting.current is link and not reconnecting.ready
         self.up.append(link)
+        if self.given_up:
+            self.given_up -= 1
+            link.abort()
 
     def _count_loss(self) -> None:
         self.losses += 1
@@ -99,6 +104,18 @@ async def test_a_lost_link_is_replaced_prepared_and_announced_with_one_line(
         assert session.losses == 1
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(warnings) == 1
+
+
+async def test_a_link_that_is_given_up_while_it_is_announced_is_replaced(redis_process: RedisProcess) -> None:
+    session = Session(redis_process.url, timeout=30.0)
+    session.given_up = 2
+    async with session:
+        assert (session.link.ready, session.link.current) == (False, None)
+        last, _ = await asyncio.gather(session.link.link(), session.link.until_up())
+        assert session.link.ready
+        assert session.up[-1] is last
+        assert len(session.up) == 3
+        assert session.losses == 2
 
 
 async def test_a_call_waits_until_the_outage_has_lasted_for_the_timeout_and_then_raises_at_once(
@@ -177,6 +194,17 @@ async def test_a_stop_ends_every_call_that_waits(proxy: RedisProxy) -> None:
     for each in waiting:
         with pytest.raises(BrokerUnavailable, match="has stopped"):
             await each
+
+
+async def test_a_call_that_begins_after_the_link_was_lost_during_a_stop_raises(redis_process: RedisProcess) -> None:
+    async with Session(redis_process.url) as session:
+        link = await session.link.link()
+        session.link.end_calls()
+        link.abort()
+        assert not session.link.ready
+        for call in (session.link.link(), session.link.until_up()):
+            with pytest.raises(BrokerUnavailable, match="has stopped"):
+                await call
 
 
 @pytest.mark.parametrize("place", ["socket", "valkey"])
