@@ -41,7 +41,7 @@ class DatabaseThreads:
     def submit(self, begin: Callable[[Callable[[], T]], Future[T]], call: Callable[[], T]) -> Future[T]:
         """Make a call in the thread of the current handler. If it has none, in one of the host's threads."""
         lease = _current_lease.get()
-        if lease is not None and lease.has_thread and lease.task is asyncio.current_task():
+        if lease is not None and lease.has_thread and lease.belongs_to(asyncio.current_task()):
             # With another thread, the handler would hold a connection while it waits for a second one. If all handlers
             # did this, they could use up a pool of connections and wait forever.
             return lease.submit(call)
@@ -50,7 +50,7 @@ class DatabaseThreads:
     async def in_loop(self, work: Coroutine[Any, Any, T]) -> T:
         """Await a coroutine. What it runs in a thread runs in one thread, whose old connections are closed after it."""
         outer, task = _current_lease.get(), asyncio.current_task()
-        if outer is not None and outer.task is task:
+        if outer is not None and outer.belongs_to(task):
             return await work
         lease = _Lease(self, task)
         token = _current_lease.set(lease)
@@ -96,7 +96,8 @@ class _Lease(Executor):
     """The executor of one handler for asgiref. It gets a thread at its first call."""
 
     def __init__(self, threads: DatabaseThreads, task: asyncio.Task[Any] | None) -> None:
-        self.task = task
+        self._task = task
+        self._ended = False
         self._threads = threads
         self._thread: ThreadPoolExecutor | None = None
         self._calls: list[tuple[Future[Any], Callable[[], Any]]] = []  # those that wait for a thread
@@ -104,6 +105,14 @@ class _Lease(Executor):
     @property
     def has_thread(self) -> bool:
         return self._thread is not None
+
+    def belongs_to(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a handler has it that runs in this task.
+
+        Work that a handler queues for its connection gets a copy of its context. It may run in the same task, after the
+        handler has ended and another one has got the thread.
+        """
+        return not self._ended and self._task is task
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         with self._threads.lock:
@@ -124,6 +133,7 @@ class _Lease(Executor):
 
     def end(self) -> None:
         """The handler has ended."""
+        self._ended = True
         with self._threads.lock:
             calls = self._calls
             if calls:
