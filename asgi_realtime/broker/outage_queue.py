@@ -18,6 +18,7 @@ from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import OUTAGE_QUEUE
 from asgi_realtime.runtime.failure_log import FailureLog
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.values.commands import Command, TakeOver
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.json import Json
@@ -104,7 +105,7 @@ class OutageQueue:
         self._filled = asyncio.Event()
         await self._broker.start(receiver)
         self._receiver = receiver
-        self._sending = asyncio.create_task(self._send(), name="publishing what was queued")
+        self._sending = new_task(self._send(), name="publishing what was queued")
 
     async def stop(self) -> None:
         """Stop; see `Broker.stop`. Publications that are still queued are lost, and the log says how many."""
@@ -144,7 +145,7 @@ class OutageQueue:
             return self._deliver_here(queued)
         unconfirmed = self._broker.unconfirmed
         unconfirmed[queued.origin] = False
-        sending = asyncio.ensure_future(self._publish(queued))
+        sending = new_task(self._publish(queued), name="publishing")
         try:
             await asyncio.wait([sending], timeout=self._timeout)
             if sending.done() or queued.answered:

@@ -20,6 +20,7 @@ from asgi_realtime.console import payloads
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.limits import Limits
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.values.ids import ConnectionId, GatewayName
 from asgi_realtime.values.publications import Position, Publication, Receipt, Target, ToAll, ToRoom, ToUsers
 from asgi_realtime.values.questions import Answer, Node, UserConnection
@@ -121,7 +122,7 @@ class ConsoleApp(RunningApp):
     async def follow(self, gateways: Sequence[str], targets: Sequence[Target]) -> None:
         """See `RunningApp.follow`. Asks history for newer events, so volatile ones are not among them."""
         positions = {name: (await self._tail(name, targets, None)).position for name in gateways}
-        self._following = asyncio.create_task(self._follow(positions, targets), name="following")
+        self._following = new_task(self._follow(positions, targets), name="following")
 
     async def _follow(self, positions: dict[str, str], targets: Sequence[Target]) -> None:
         receiver, lost = self._receiver, False

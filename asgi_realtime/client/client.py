@@ -14,6 +14,7 @@ from asgi_realtime.client.events import AnyEvent, Connected, Event, Missed
 from asgi_realtime.client.link import Auth, End, Given, Link, given
 from asgi_realtime.client.received_events import ReceivedEvents
 from asgi_realtime.client.reconnection import Reconnection
+from asgi_realtime.runtime.new_task import new_task
 
 logger = logging.getLogger("asgi_realtime.client")
 
@@ -80,7 +81,7 @@ class Client(abc.ABC, Generic[E, L]):
         except BaseException:
             self._began = False
             raise
-        self._running = asyncio.create_task(self._run(link), name=type(self).__name__)
+        self._running = new_task(self._run(link), name=type(self).__name__)
 
     async def close(self) -> None:
         """Disconnect. Events that were received can still be taken."""

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from asgi_realtime.client.errors import NotConnected, Refused
 from asgi_realtime.client.events import AnyEvent, Connected
 from asgi_realtime.client.link import Auth, End, Json, Session, fields_of
+from asgi_realtime.runtime.new_task import new_task
 
 logger = logging.getLogger("asgi_realtime.client")
 
@@ -85,7 +86,7 @@ class WebSocketLink:
     async def run(self) -> End:
         """Receive until the connection has ended, and ping."""
         assert self._socket is not None
-        pinging = asyncio.create_task(self._ping(self._socket), name="pings of a client")
+        pinging = new_task(self._ping(self._socket), name="pings of a client")
         try:
             while True:
                 self._read(await self._socket.recv())

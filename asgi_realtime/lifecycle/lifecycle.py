@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from typing import TypeAlias
 
 from asgi_realtime.errors import ConfigurationError
+from asgi_realtime.runtime.new_task import new_task
 
 logger = logging.getLogger("asgi_realtime")
 
@@ -109,7 +110,7 @@ class _Start:
         self.stack: AsyncExitStack | None = None
         """What undoes the start. None: it has not ended, or has failed."""
         self._callers = 0
-        self._task = asyncio.create_task(self._run(start_parts), name="start")
+        self._task = new_task(self._run(start_parts), name="start")
         self._task.add_done_callback(lambda _: ended(self))  # before the callers continue
 
     async def wait(self) -> None:

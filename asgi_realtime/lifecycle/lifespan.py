@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asgi_realtime.runtime.failed_start import FailedStart
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.runtime.tasks import ends_this_task
 
 _LAST_SECONDS = 1.0
@@ -45,7 +46,7 @@ class Lifespan:
             # Outside of `except`, so that what the server raises in `send` is not chained to the error.
             await failed.report(send)
             return
-        host = asyncio.create_task(self._run(scope), name="lifespan of the host")
+        host = new_task(self._run(scope), name="lifespan of the host")
         try:
             answer = await self._ask(host, startup)
             if answer is not None and answer["type"] == "lifespan.startup.failed":
@@ -71,7 +72,7 @@ class Lifespan:
     async def _ask(self, host: asyncio.Task[None], event: Message) -> Message | None:
         """Send the host an event and wait for its answer. None: it has no lifespan, or has ended without an answer."""
         self._events.put_nowait(event)
-        answer = asyncio.create_task(self._answers.get(), name="answer of the host")
+        answer = new_task(self._answers.get(), name="answer of the host")
         await asyncio.wait({host, answer}, return_when=asyncio.FIRST_COMPLETED)
         if answer.done() or not self._answers.empty():
             return await answer

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from starlette.types import Send
 
 from asgi_realtime.outbound.stock.hypercorn import hypercorn_stream
+from asgi_realtime.runtime.new_task import new_task
 
 logger: Final = logging.getLogger("asgi_realtime")
 
@@ -99,7 +100,7 @@ class ShutdownSignals:
     def listen(self, send: Send) -> None:
         """Watch for hypercorn's shutdown through the ASGI `send` of a request. Does nothing on other servers."""
         if self._watch is None and (stream := hypercorn_stream(send)) is not None and stream.stopping is not None:
-            self._watch = asyncio.create_task(self._until(stream.stopping), name="wait for the server's end")
+            self._watch = new_task(self._until(stream.stopping), name="wait for the server's end")
 
     async def _until(self, stopping: Callable[[], Awaitable[None]]) -> None:
         await stopping()
@@ -122,7 +123,7 @@ class ShutdownSignals:
 
     def _begin(self) -> None:
         if self._held and self._closing is None:
-            self._closing = asyncio.create_task(self._run(self._first == signal.SIGTERM), name="end of the clients")
+            self._closing = new_task(self._run(self._first == signal.SIGTERM), name="end of the clients")
 
     async def _run(self, supervised: bool) -> None:
         try:

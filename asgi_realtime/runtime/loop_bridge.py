@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.runtime.waiting_thread import WaitingThread
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class _Call(Generic[T]):
         if self._ended:
             self._work.close()
             return
-        self.task = asyncio.get_running_loop().create_task(self._work)
+        self.task = new_task(self._work)
         self.task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[T]) -> None:

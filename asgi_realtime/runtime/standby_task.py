@@ -21,8 +21,6 @@ Everything about standby tasks is in this module. `Tasks` owns the pool, and `In
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import functools
 import types
 from asyncio import _enter_task, _leave_task, current_task
 from collections.abc import Callable, Coroutine, Generator
@@ -30,6 +28,7 @@ from contextvars import Context, copy_context
 from typing import Any, Protocol
 
 from asgi_realtime.runtime.failure_log import FailureLog
+from asgi_realtime.runtime.new_task import new_task
 
 
 class WorkQueue(Protocol):
@@ -115,8 +114,7 @@ class StandbyTask:
         self._work: Coroutine[Any, Any, None] | None = None
         run = self._run()
         run.send(None)  # a task that is cancelled before its first step would never run the work
-        create = functools.partial(loop.create_task, run, name="work of a connection")
-        self.task = contextvars.Context().run(create)
+        self.task = new_task(run, name="work of a connection", context=Context())
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Let the task run this coroutine in the next turn of the loop. May be called once."""

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
 from asgi_realtime.runtime.failure_log import FailureLog
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.runtime.standby_task import StandbyTasks
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Tasks:
 
         `endless`: it may run until it is cancelled, so `until_idle` does not wait for it.
         """
-        task = asyncio.create_task(work, name=name)
+        task = new_task(work, name=name)
         self._own(task)
         if endless:
             self._endless.add(task)

@@ -14,6 +14,7 @@ from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.redis.link import Link, LinkLost
 from asgi_realtime.runtime.fair_turns import SECONDS_A_TURN
 from asgi_realtime.runtime.log_limit import LogLimit
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.socketio.manager_server import server_of
 from asgi_realtime.socketio.published import PublishedMessage, Refused, decode
 
@@ -55,7 +56,7 @@ class RedisListener:
 
     async def run(self) -> None:
         """Listen until this is cancelled."""
-        handling = asyncio.create_task(self._handle(), name="messages of python-socketio")
+        handling = new_task(self._handle(), name="messages of python-socketio")
         try:
             await self._listen()
         finally:

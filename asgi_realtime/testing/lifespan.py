@@ -7,6 +7,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
+from asgi_realtime.runtime.new_task import new_task
+
 
 class LifespanRunner:
     """Runs an application's lifespan in a task of its own. `state` is what it shares with requests."""
@@ -25,7 +27,7 @@ class LifespanRunner:
             Exception: what the application raised.
             RuntimeError: it reported a failure, but raised nothing.
         """
-        self._task = asyncio.create_task(self._run(), name="lifespan of the application under test")
+        self._task = new_task(self._run(), name="lifespan of the application under test")
         await self._ask("lifespan.startup")
 
     async def stop(self) -> None:

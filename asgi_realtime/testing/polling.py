@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Scope
 
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.testing.wire import ABNORMAL, NO_STATUS, Closed, WireListener, WireRefused
 
 
@@ -48,13 +49,13 @@ class PollingWire:
         opening = body.decode().partition("\x1e")[0]
         self._scope["query_string"] += b"&sid=" + json.loads(opening[1:])["sid"].encode()
         self._take(body)
-        self._poller = asyncio.create_task(self._poll(), name="Engine.IO polls under test")
+        self._poller = new_task(self._poll(), name="Engine.IO polls under test")
 
     def send(self, message: str | bytes) -> None:
         """Post a packet, with those that wait already."""
         self._outgoing.append(message if isinstance(message, str) else "b" + base64.b64encode(message).decode("ascii"))
         if self._poster is None or self._poster.done():
-            self._poster = asyncio.create_task(self._post(), name="Engine.IO POSTs under test")
+            self._poster = new_task(self._post(), name="Engine.IO POSTs under test")
 
     async def close(self, code: int) -> None:
         """Post a close packet, or with `ABNORMAL` abort the poll as if the network was lost."""

@@ -7,6 +7,7 @@ from collections import deque
 
 from starlette.types import ASGIApp, Message, Scope
 
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.testing.wire import ABNORMAL, Closed, WireListener, WireRefused
 
 
@@ -37,7 +38,7 @@ class WebSocketWire:
 
     async def open(self) -> None:
         """Connect, and wait for the answer."""
-        self._task = asyncio.create_task(self._serve(), name=f"WebSocket under test: {self._scope['path']}")
+        self._task = new_task(self._serve(), name=f"WebSocket under test: {self._scope['path']}")
         try:
             await self._answer
         except WireRefused:

@@ -26,6 +26,7 @@ from uvicorn.server import ServerState
 from asgi_realtime.outbound.frames_extension import EXTENSION
 from asgi_realtime.protocols.rfc6455 import deflate, handshake
 from asgi_realtime.protocols.rfc6455.frames import ABNORMAL, encode
+from asgi_realtime.runtime.new_task import new_task
 from asgi_realtime.uvicorn.cycle_transport import CycleTransport
 from asgi_realtime.uvicorn.server_context import logger
 
@@ -175,7 +176,7 @@ class WebSocketCycle:
         self._stage = _Stage.CONNECTING
         # Newer releases of uvicorn can run each application in a context of its own.
         context = contextvars.Context() if getattr(config, "reset_contextvars", False) else None
-        task = asyncio.get_running_loop().create_task(self.run(config.loaded_app, scope), context=context)
+        task = new_task(self.run(config.loaded_app, scope), context=context)
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
 

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 async def serve_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Run an application for a WebSocket, which is taken over if its server is a stock uvicorn."""
+    stock = protocol_behind(receive)
+    if stock is not None and stock.transport.get_protocol() is not stock:
+        # Under `asyncio.eager_task_factory` this runs within uvicorn's call that reads the request. At the end of that
+        # call uvicorn sets its object at the transport, where it would replace ours.
+        await asyncio.sleep(0)
     taken = _take_over(receive, send)
     if taken is None:
         await app(scope, receive, send)
