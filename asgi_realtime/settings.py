@@ -118,7 +118,7 @@ class Settings:
     """`MEW_PUBLISH_TIMEOUT`: seconds the broker may take to accept a broadcast or answer. Over: `BrokerUnavailable`."""
     host_threads: int = 40
     """`MEW_HOST_THREADS`: threads for your synchronous services, handlers and hooks. When all are busy, calls wait for
-    one, at most `MEW_HANDLER_TIMEOUT`."""
+    one, at most `MEW_HANDLER_TIMEOUT`. `rooms_of`, which handlers may wait for, has as many others, at most 16."""
     fast_writes: bool = True
     """`MEW_FAST_WRITES`: on uvicorn, read and write the WebSockets of gateways below ASGI."""
     compression: bool = False

@@ -9,6 +9,7 @@ Handlers are not requests. Without this module their connections would stay open
   with all other handlers of the process: asgiref has one thread for what belongs to no request. Here each handler
   gets a thread of its own when it uses the ORM for the first time, and keeps it until it ends. There are at most
   `MEW_HOST_THREADS` such threads. If all are busy, the handler waits for one. Old connections are closed as above.
+- **What a handler may wait for**, such as `rooms_of`, gets other threads: see `host_threads`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from typing import Any, TypeVar
 from asgiref.sync import ThreadSensitiveContext
 from django.db import connections
 
+from asgi_realtime.runtime.host_threads import in_separate_threads, separate_count
+
 T = TypeVar("T")
 
 
@@ -32,11 +35,8 @@ class DatabaseThreads:
     """The threads of async handlers, and what is done around all handlers. See `AroundHostCode`."""
 
     def __init__(self, count: int) -> None:
-        # A thread reports itself when it is free, so all below may be changed by any thread.
-        self.lock = threading.Lock()
-        self._left = count
-        self._idle: list[ThreadPoolExecutor] = []
-        self._waiting: deque[_Lease] = deque()
+        self._usual = _Pool(count)
+        self._separate = _Pool(separate_count(count))
 
     def submit(self, begin: Callable[[Callable[[], T]], Future[T]], call: Callable[[], T]) -> Future[T]:
         """Make a call in the thread of the current handler. If it has none, in one of the host's threads."""
@@ -52,7 +52,7 @@ class DatabaseThreads:
         outer, task = _current_lease.get(), asyncio.current_task()
         if outer is not None and outer.belongs_to(task):
             return await work
-        lease = _Lease(self, task)
+        lease = _Lease(self._separate if in_separate_threads() else self._usual, task)
         token = _current_lease.set(lease)
         try:
             async with ThreadSensitiveContext(executor=lease):
@@ -60,6 +60,17 @@ class DatabaseThreads:
         finally:
             lease.end()
             _current_lease.reset(token)
+
+
+class _Pool:
+    """Threads, each for one handler at a time."""
+
+    def __init__(self, count: int) -> None:
+        # A thread reports itself when it is free, so all below may be changed by any thread.
+        self.lock = threading.Lock()
+        self._left = count
+        self._idle: list[ThreadPoolExecutor] = []
+        self._waiting: deque[_Lease] = deque()
 
     def take(self, lease: _Lease) -> ThreadPoolExecutor | None:
         """Return a thread. None: all are busy, and the lease gets the next one that is free. Call it with the lock."""
@@ -95,10 +106,10 @@ class DatabaseThreads:
 class _Lease(Executor):
     """The executor of one handler for asgiref. It gets a thread at its first call."""
 
-    def __init__(self, threads: DatabaseThreads, task: asyncio.Task[Any] | None) -> None:
+    def __init__(self, pool: _Pool, task: asyncio.Task[Any] | None) -> None:
         self._task = task
         self._ended = False
-        self._threads = threads
+        self._pool = pool
         self._thread: ThreadPoolExecutor | None = None
         self._calls: list[tuple[Future[Any], Callable[[], Any]]] = []  # those that wait for a thread
 
@@ -115,9 +126,9 @@ class _Lease(Executor):
         return not self._ended and self._task is task
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        with self._threads.lock:
+        with self._pool.lock:
             if self._thread is None and not self._calls:
-                self._thread = self._threads.take(self)
+                self._thread = self._pool.take(self)
             if self._thread is None:
                 future: Future[T] = Future()
                 self._calls.append((future, lambda: function(*args, **kwargs)))
@@ -134,14 +145,14 @@ class _Lease(Executor):
     def end(self) -> None:
         """The handler has ended."""
         self._ended = True
-        with self._threads.lock:
+        with self._pool.lock:
             calls = self._calls
             if calls:
-                self._threads.wait_no_longer(self)
+                self._pool.wait_no_longer(self)
         for future, _ in calls:
             future.cancel()
         if self._thread is not None:
-            self._threads.give_back(self._thread)
+            self._pool.give_back(self._thread)
 
 
 _current_lease: ContextVar[_Lease | None] = ContextVar("asgi_realtime.django.lease", default=None)

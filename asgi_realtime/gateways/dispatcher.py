@@ -89,7 +89,7 @@ class Dispatcher(DeclaredHandlers):
         self._event_metrics = metrics
         self._rates = EventRates(limits)
         self._handler_timeout = limits.handler_timeout
-        self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout)
+        self._sync_converter = sync_converter(broadcaster, loop_bridge, limits.handler_timeout, around)
         self._check_arrivals(limits)
         binding = HandlerBinding(
             broadcaster=broadcaster,

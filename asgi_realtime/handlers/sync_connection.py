@@ -12,7 +12,8 @@ from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.connection.connection import Connection
 from asgi_realtime.connection.contracts import HostCallback
 from asgi_realtime.runtime.host_calls import ToSync, is_coroutine_function
-from asgi_realtime.runtime.host_threads import call_for_future
+from asgi_realtime.runtime.host_code import AroundHostCode, wrapped
+from asgi_realtime.runtime.host_threads import call_for_future, separate_threads
 from asgi_realtime.runtime.loop_bridge import LoopBridge
 from asgi_realtime.runtime.sync_proxy import SyncProxy, sync_method
 from asgi_realtime.runtime.waiting_thread import WaitingThread
@@ -31,12 +32,22 @@ class SyncConnection(SyncProxy[Connection]):
     has stopped.
     """
 
-    __slots__ = ("_timeout",)
+    __slots__ = ("_around", "_timeout")
 
-    def __init__(self, connection: Connection, loop_bridge: LoopBridge, timeout: float) -> None:
-        """`timeout` is the longest time that `join` waits, in seconds, because a thread cannot be cancelled."""
+    def __init__(
+        self, connection: Connection, loop_bridge: LoopBridge, timeout: float, around: AroundHostCode | None
+    ) -> None:
+        """Stand for a connection.
+
+        Args:
+            connection: the connection.
+            loop_bridge: runs its coroutines.
+            timeout: the longest time that `join` waits, in seconds, because a thread cannot be cancelled.
+            around: what a framework does around the async callbacks of `join`.
+        """
         super().__init__(connection, loop_bridge)
         self._timeout = timeout
+        self._around = around
 
     def __repr__(self) -> str:
         return f"<Sync{repr(self._target)[1:]}"
@@ -123,34 +134,45 @@ class SyncConnection(SyncProxy[Connection]):
                 await self._target.join(
                     room,
                     parent=parent,
-                    allowed=_callback_in(thread, allowed),
+                    allowed=self._callback_in(thread, allowed),
                     latest=latest,
-                    known=_callback_in(thread, known),
+                    known=self._callback_in(thread, known),
                     since=since,
                 )
 
         self._loop_bridge.run(join(), thread)
 
+    def _callback_in(self, thread: WaitingThread, callback: HostCallback | None) -> Callable[[], Awaitable[Any]] | None:
+        """The callback as a coroutine function, which calls a plain callback in the thread."""
+        if callback is None:
+            return None
 
-def _callback_in(thread: WaitingThread, callback: HostCallback | None) -> Callable[[], Awaitable[Any]] | None:
-    """The callback as a coroutine function, which calls a plain callback in the thread."""
-    if callback is None or is_coroutine_function(callback):
-        return callback
+        async def call() -> Any:
+            if is_coroutine_function(callback):
+                result = callback()
+            else:
+                result = await asyncio.get_running_loop().run_in_executor(thread, call_for_future, callback)
+                if not inspect.isawaitable(result):
+                    return result
+            with separate_threads():  # for plain functions that it awaits: this handler occupies a thread
+                return await wrapped(self._around, _await)(result)
 
-    async def call() -> Any:
-        result = await asyncio.get_running_loop().run_in_executor(thread, call_for_future, callback)
-        return await result if inspect.isawaitable(result) else result
-
-    return call
+        return call
 
 
-def sync_converter(broadcaster: Broadcaster, loop_bridge: LoopBridge, timeout: float) -> ToSync:
+async def _await(result: Awaitable[Any]) -> Any:
+    return await result
+
+
+def sync_converter(
+    broadcaster: Broadcaster, loop_bridge: LoopBridge, timeout: float, around: AroundHostCode | None
+) -> ToSync:
     """Make a function that converts a gateway's connections and broadcaster to their form for threads."""
     sync = broadcaster.sync
 
     def to_sync(argument: Any) -> Any:
         if isinstance(argument, Connection):
-            return SyncConnection(argument, loop_bridge, timeout)
+            return SyncConnection(argument, loop_bridge, timeout, around)
         return sync if argument is broadcaster else argument
 
     return to_sync

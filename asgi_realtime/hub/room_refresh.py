@@ -12,6 +12,7 @@ from asgi_realtime.errors import BrokerUnavailable, Disconnect
 from asgi_realtime.hub.rooms import Rooms
 from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.runtime.failure_log import FailureLog
+from asgi_realtime.runtime.host_threads import MOST_SEPARATE, separate_threads
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.identity import Identity
@@ -23,7 +24,7 @@ RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
 UntilSubscribed = Callable[[InternalConnection, Iterable[RoomName]], Awaitable[None] | None]
 """Returns an awaitable that ends when these rooms are subscribed. None: they are already."""
 
-_QUESTIONS = 16
+_QUESTIONS = MOST_SEPARATE
 """Most refreshes that call the host at the same time, to limit the load on its database."""
 
 
@@ -105,7 +106,8 @@ class Refresher:
         while True:
             refresh.ask_again = False
             async with self._questions, asyncio.timeout(timeout):
-                granted = _as_text(await rooms_of(connection.identity))
+                with separate_threads():  # the refresh may be awaited by a handler that occupies a thread
+                    granted = _as_text(await rooms_of(connection.identity))
             waiting = self._until_subscribed(connection, granted)
             if waiting is not None:
                 await waiting

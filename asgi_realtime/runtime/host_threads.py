@@ -1,13 +1,19 @@
-"""A bounded number of threads for synchronous code of the host, for each event loop."""
+"""A bounded number of threads for synchronous code of the host, for each event loop.
+
+There are two pools. Code in the first one may wait for other code of the host: a plain handler that refreshes rooms
+waits for `rooms_of`. That code runs in the second pool. With one pool, as many such handlers as it has threads would
+wait for each other.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from contextvars import ContextVar, copy_context
+from typing import Any, Final, NamedTuple, TypeVar
 
 from anyio.lowlevel import RunVar
 
@@ -15,8 +21,38 @@ from asgi_realtime.runtime.host_code import AroundHostCode
 
 T = TypeVar("T")
 
-_executor: RunVar[ThreadPoolExecutor | None] = RunVar("asgi_realtime.runtime.host_threads", None)
-"""The executor of the running event loop. None: asyncio's default executor."""
+MOST_SEPARATE: Final = 16
+"""Most threads of the second pool."""
+
+
+class _Pools(NamedTuple):
+    usual: ThreadPoolExecutor
+    separate: ThreadPoolExecutor
+
+
+_pools: RunVar[_Pools | None] = RunVar("asgi_realtime.runtime.host_threads", None)
+"""The pools of the running event loop. None: asyncio's default executor is used."""
+_separate: ContextVar[bool] = ContextVar("asgi_realtime.runtime.host_threads.separate", default=False)
+
+
+@contextlib.contextmanager
+def separate_threads() -> Iterator[None]:
+    """Within this, host code runs in the second pool. For code that a thread of the first pool may wait for."""
+    token = _separate.set(True)
+    try:
+        yield
+    finally:
+        _separate.reset(token)
+
+
+def in_separate_threads() -> bool:
+    """Whether the current code is within `separate_threads`."""
+    return _separate.get()
+
+
+def separate_count(count: int) -> int:
+    """The size of the second pool, if the first one has `count` threads."""
+    return min(count, MOST_SEPARATE)
 
 
 class HostThreads:
@@ -25,26 +61,31 @@ class HostThreads:
     def __init__(self, count: int, around: AroundHostCode | None = None) -> None:
         self._count = count
         self._around = around
-        self._executor: ThreadPoolExecutor | None = None
+        self._pools: _Pools | None = None
 
     def start(self) -> None:
         """Begin. Threads are made on demand. Those of a loop that ended without `stop` finish their calls."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
-        name = "asgi_realtime host"
+        for pool in self._pools or ():
+            pool.shutdown(wait=False)
+        self._pools = _Pools(
+            self._pool(self._count, "asgi_realtime host"),
+            self._pool(separate_count(self._count), "asgi_realtime host (separate)"),
+        )
+        _pools.set(self._pools)
+
+    def _pool(self, count: int, name: str) -> ThreadPoolExecutor:
         if self._around is None:
-            self._executor = ThreadPoolExecutor(self._count, thread_name_prefix=name)
-        else:
-            self._executor = _WrappingExecutor(self._count, name, self._around)
-        _executor.set(self._executor)
+            return ThreadPoolExecutor(count, thread_name_prefix=name)
+        return _WrappingExecutor(count, name, self._around)
 
     def stop(self) -> None:
         """Start no more calls. Calls that are running are not awaited, because they may hang."""
-        if self._executor is not None:
-            if _executor.get() is self._executor:
-                _executor.set(None)
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._executor = None
+        if self._pools is not None:
+            if _pools.get() is self._pools:
+                _pools.set(None)
+            for pool in self._pools:
+                pool.shutdown(wait=False, cancel_futures=True)
+            self._pools = None
 
 
 class _WrappingExecutor(ThreadPoolExecutor):
@@ -70,8 +111,10 @@ async def run_in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
 def start_in_thread(function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
     """Begin to call a function in a thread. As `run_in_thread`, but the caller need not wait for the result."""
-    call = functools.partial(contextvars.copy_context().run, call_for_future, function, *arguments)
-    return asyncio.get_running_loop().run_in_executor(_executor.get(), call)
+    call = functools.partial(copy_context().run, call_for_future, function, *arguments)
+    pools = _pools.get()
+    pool = None if pools is None else pools.separate if _separate.get() else pools.usual
+    return asyncio.get_running_loop().run_in_executor(pool, call)
 
 
 def call_for_future(function: Callable[..., T], *arguments: Any) -> T:

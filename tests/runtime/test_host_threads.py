@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import AsyncIterator
 
@@ -14,6 +15,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from asgi_realtime import (
+    ClientEvent,
+    Depends,
     Identity,
     JobsGateway,
     JobStatus,
@@ -21,7 +24,9 @@ from asgi_realtime import (
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
+    SyncBroadcaster,
     SyncConnection,
+    on,
 )
 from asgi_realtime.testing import RealtimeTestClient
 
@@ -112,3 +117,74 @@ async def test_a_function_that_raises_stop_iteration_fails_at_once(caplog: pytes
         for event in ("first", "join"):
             assert (await ann.call(event))["code"] == "INTERNAL"
             assert f"{event} failed: RuntimeError('a function of the host raised StopIteration')" in caplog.text
+
+
+def refresh(connection: SyncConnection, broadcaster: SyncBroadcaster) -> bool:
+    """A plain dependency that waits for `rooms_of`."""
+    broadcaster.refresh_rooms(connection.identity.user_id)
+    return True
+
+
+class Waiting(SocketIOGateway):
+    """Plain functions that wait, in a thread of the host, for other plain functions."""
+
+    def __init__(self) -> None:
+        super().__init__("/")
+        self._may_join = self.host_call(self.may_join, "may_join", "room")
+        self.use(self.guard)
+
+    def rooms_of(self, identity: Identity) -> dict[str, str | None]:  # type: ignore[override]
+        return {"lobby": None}
+
+    def may_join(self, room: str) -> bool:
+        return room != "closed"
+
+    def guard(self, event: ClientEvent) -> None:
+        if event.name == "guarded":
+            self.broadcaster.sync.refresh_rooms("ann")
+
+    @on("handler")
+    def handler(self, connection: SyncConnection, broadcaster: SyncBroadcaster) -> bool:
+        return refresh(connection, broadcaster)
+
+    @on("dependency")
+    def dependency(self, refreshed: bool = Depends(refresh)) -> bool:
+        return refreshed
+
+    @on("guarded")
+    async def guarded(self) -> bool:
+        return True
+
+    @on("allowed")
+    def allowed(self, connection: SyncConnection, broadcaster: SyncBroadcaster) -> bool:
+        connection.join("tea", allowed=lambda: refresh(connection, broadcaster))
+        return True
+
+    @on("async allowed")
+    def async_allowed(self, connection: SyncConnection) -> bool:
+        connection.join("tea", allowed=functools.partial(self._may_join, "tea"))
+        return True
+
+    @on("async known")
+    def async_known(self, connection: SyncConnection) -> bool:
+        connection.join("tea", latest="price", known=lambda: self._may_join("tea"))
+        return True
+
+
+ROOMS = {
+    "handler": {"lobby"},
+    "dependency": {"lobby"},
+    "guarded": {"lobby"},
+    "allowed": {"lobby", "tea"},
+    "async allowed": {"tea"},
+    "async known": {"tea"},
+}
+
+
+@pytest.mark.parametrize("event", ROOMS)
+async def test_code_in_the_only_thread_waits_for_other_code_in_a_thread(event: str) -> None:
+    settings = Settings(jwt_secret="x" * 32, host_threads=1, limits=Limits(handler_timeout=5))
+    app = RealtimeMiddleware(Starlette(), gateways=[Waiting()], settings=settings)
+    async with RealtimeTestClient(app) as client, client.connect("/", token=client.token("ann")) as ann:
+        assert await ann.call(event) is True
+        assert ann.rooms == ROOMS[event]
