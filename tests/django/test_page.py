@@ -21,7 +21,7 @@ async def test_five_minutes_from_an_empty_folder_to_a_message(tmp_path: Path) ->
     wheels = build_wheel(tmp_path / "wheels") if LONG else None
     folder = tmp_path / "empty"
     folder.mkdir()
-    with printed_page(folder, server="python manage.py runserver", port=8000, wheels=wheels) as page:
+    with printed_page(folder, servers=["python manage.py runserver"], port=8000, wheels=wheels) as page:
         page.follow(five_minutes)
         await run_browser_program(WIRE / "django_page.mjs", "http://localhost:8000/")
         assert "Traceback" not in page.output, page.output

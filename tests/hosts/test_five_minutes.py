@@ -37,7 +37,7 @@ async def follow_the_page(framework: str, folder: Path, wheels: Path | None, bro
     """Do what the page says, and look at the browser."""
     opening, sending = section(PAGE, "Run it").split("\nThen send a message:\n")
     environ = {"BROWSER": "echo opened %s"}
-    with printed_page(folder, server=SERVER, port=8000, wheels=wheels, environ=environ) as page:
+    with printed_page(folder, servers=[SERVER], port=8000, wheels=wheels, environ=environ) as page:
         page.follow(section(PAGE, "An empty folder"))
         page.follow(section(PAGE, framework, level=3))
         page.follow(opening)

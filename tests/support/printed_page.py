@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -51,18 +51,20 @@ class PrintedPage:
 
     Args:
         folder: an empty folder.
-        server: the command that does not end, as it is printed. It runs until `stop`.
-        port: where it listens.
+        servers: the commands that do not end, as they are printed. One runs at a time, until `stop`.
+        port: where each of them listens.
         wheels: a folder with the wheel of this package, for `pip install`. None: nothing is installed, and no virtual
             environment is made. The packages that the page names must be installed where the tests run.
         environ: further variables.
     """
 
-    def __init__(self, folder: Path, server: str, port: int, wheels: Path | None, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, servers: Collection[str], port: int, wheels: Path | None, environ: Mapping[str, str]
+    ) -> None:
         self.folder = folder
         self.printed: list[str] = []
         """What each command has printed that `follow` has run to its end."""
-        self._server = server
+        self._servers = servers
         self._port = port
         self._installs = wheels is not None
         self._environ = _environment(wheels) | dict(environ)
@@ -85,8 +87,8 @@ class PrintedPage:
 
     def _run(self, command: str) -> None:
         program = command.split()[0]
-        if command == self._server:
-            self._start()
+        if command in self._servers:
+            self._start(command)
         elif command.startswith("pip install ") and not self._installs:
             _check_installed(command)
         elif program == "export" or (program == "source" and self._installs):
@@ -119,10 +121,11 @@ class PrintedPage:
         assert done.returncode == 0, f"$ {command}\n{done.stdout}"
         return done.stdout
 
-    def _start(self) -> None:
+    def _start(self, command: str) -> None:
+        assert self._running is None, "a server runs: call `stop` first"
         with (self.folder / "server.log").open("wb") as log:
             self._running = subprocess.Popen(
-                ["bash", "-c", f"exec {self._server.removesuffix(' &')}"],
+                ["bash", "-c", f"exec {command.removesuffix(' &')}"],
                 cwd=self.folder,
                 env=self._environ,
                 stdout=log,
@@ -136,7 +139,7 @@ class PrintedPage:
 
     @property
     def output(self) -> str:
-        """What the server has printed."""
+        """What the server that was started last has printed."""
         return (self.folder / "server.log").read_text(errors="replace")
 
     def stop(self) -> None:
@@ -155,7 +158,7 @@ class PrintedPage:
 def printed_page(
     folder: Path,
     *,
-    server: str,
+    servers: Collection[str],
     port: int,
     wheels: Path | None = None,
     environ: Mapping[str, str] = MappingProxyType({}),
@@ -164,7 +167,7 @@ def printed_page(
     with (Path(tempfile.gettempdir()) / f"asgi_realtime-page-{port}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert not _is_open(port), f"the page uses port {port}, where another program listens: stop it"
-        page = PrintedPage(folder, server, port, wheels, environ)
+        page = PrintedPage(folder, servers, port, wheels, environ)
         try:
             yield page
         finally:

@@ -11,7 +11,6 @@ from asgi_realtime import RealtimeConsole
 from tests.support.browser_program import run_browser_program
 from tests.support.console_app import CONSOLE_SECRET, SETTINGS, create_app
 from tests.support.paths import WIRE
-from tests.support.redis_server import free_port
 from tests.support.servers import Serve
 
 PROGRAM = WIRE / "console_session.mjs"
@@ -23,7 +22,7 @@ async def test_a_page_asks_to_log_in_when_its_session_expires(serve: Serve) -> N
 
 
 async def test_a_page_asks_to_log_in_when_the_app_has_another_secret(serve: Serve) -> None:
-    port, another, is_open = free_port(), "another secret of the app", asyncio.Event()
+    another, is_open = "another secret of the app", asyncio.Event()
     app = create_app(SETTINGS)
 
     async def noticing(scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,9 +30,9 @@ async def test_a_page_asks_to_log_in_when_the_app_has_another_secret(serve: Serv
             is_open.set()
         await app(scope, receive, send)
 
-    server = await serve(noticing, port=port)
-    browser = asyncio.create_task(run_browser_program(PROGRAM, server.url, CONSOLE_SECRET, another))
-    await is_open.wait()
-    await server.stop()
-    await serve(create_app(dataclasses.replace(SETTINGS, console_secret=another)), port=port)
-    await browser
+    server = await serve(noticing)
+    async with asyncio.TaskGroup() as tasks:  # a browser that fails ends the wait, and is shown
+        tasks.create_task(run_browser_program(PROGRAM, server.url, CONSOLE_SECRET, another))
+        await is_open.wait()
+        await server.stop()
+        await serve(create_app(dataclasses.replace(SETTINGS, console_secret=another)), port=server.port)
