@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import itertools
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from asgi_realtime import Connection, Disconnect, Frame, RealtimeMiddleware, create_token
 from asgi_realtime.client import Closed, Connected, NotConnected, Reconnection, Refused
@@ -149,36 +149,34 @@ class RestartingWorkshop(Restarting, WorkshopGateway): ...
 
 
 async def test_clients_come_back_to_a_server_that_restarts_while_they_return(serve: Serve) -> None:
-    app = RealtimeMiddleware(
-        Starlette(), gateways=[RestartingWorkshop("/"), RestartingCounters("/counters")], settings=SETTINGS
-    )
-    server = await serve(app)
+    board, desk = RestartingWorkshop("/"), RestartingCounters("/counters")
+    server = await serve(RealtimeMiddleware(Starlette(), gateways=[board, desk], settings=SETTINGS))
     for make in (counters_client, workshop_client):
         async with faulty_proxy([server.url], seed=0) as proxy, make(proxy.url) as client:
             await client.expect(Connected)
             proxy.drop(1.0)
             await client.expect(Connected)
+    assert (board.clients, desk.clients) == (3, 3)  # the second was told to come back, and came
 
 
 @pytest.mark.parametrize("status", [408, 429, 503])
 async def test_clients_come_back_to_a_proxy_that_is_busy(serve: Serve, status: int) -> None:
-    def answering(app: ASGIApp) -> ASGIApp:
-        requests: Iterator[int] = iter(range(100))
+    app, attempts, sent = middleware(), itertools.count(1), list[int]()
 
-        async def busy(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "websocket" and next(requests) == 1:
-                await send({"type": "websocket.http.response.start", "status": status, "headers": []})
-                await send({"type": "websocket.http.response.body", "body": b""})
-            else:
-                await app(scope, receive, send)
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and next(attempts) == 2:
+            await send({"type": "websocket.http.response.start", "status": status, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b""})
+            sent.append(status)
+        else:
+            await app(scope, receive, send)
 
-        return busy
-
-    server = await serve(answering(middleware()))
+    server = await serve(busy)
     async with faulty_proxy([server.url], seed=0) as proxy, counters_client(proxy.url) as client:
         await client.expect(Connected)
         proxy.drop(1.0)
         await client.expect(Connected)
+    assert (sent, next(attempts)) == ([status], 4)
 
 
 async def test_a_function_for_tokens_that_fails_is_called_again(serve: Serve) -> None:

@@ -97,11 +97,12 @@ async def test_the_inbox_is_full_until_one_event_has_begun(tasks: Tasks) -> None
 
     for _ in range(3):
         work.submit(wait)
-    await asyncio.sleep(0)
-    assert [work.full] == [True]
+    await until(lambda: work.waiting == 2)
     ready = [asyncio.create_task(work.ready()) for _ in range(3)]
+    await asyncio.sleep(0)  # the three readers begin to wait
     ready[2].cancel()
-    await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await ready[2]
     assert not ready[0].done()
     gate.set()
     await asyncio.gather(*ready[:2])
@@ -121,10 +122,11 @@ async def test_clear_drops_waiting_work_and_wakes_the_reader(tasks: Tasks) -> No
         log.append("never")
 
     work.submit(first)
-    await asyncio.sleep(0)
+    await until(lambda: not work.waiting)
     work.submit(never)
     ready = asyncio.create_task(work.ready())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the reader begins to wait
+    assert not ready.done()
     work.clear()
     await ready
     gate.set()
@@ -143,7 +145,7 @@ async def test_after_a_cancelled_dispatcher_work_can_be_submitted_again(tasks: T
         log.append(1)
 
     work.submit(forever)
-    await asyncio.sleep(0)
+    await until(lambda: not work.waiting)
     await tasks.aclose()
     work.submit(note)
     await tasks.until_idle()

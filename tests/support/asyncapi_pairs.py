@@ -7,7 +7,10 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from packaging.version import Version
 
+_NAMESAKES: Final = Version(msgspec.__version__) >= Version("0.23")
+"""Whether msgspec can describe a payload with two types of one name."""
 _NUMBERS: Final = itertools.count()
 
 
@@ -27,8 +30,12 @@ def struct(_forbids: bool = False, /, **fields: Any) -> Any:
 
 
 def defined(name: str, definitions: list[tuple[str, Any] | tuple[str, Any, Any]], forbids: bool) -> Any:
-    """A Struct under a name of its own. msgspec before 0.23 describes no two types of a payload with the same name."""
-    name = f"{name}{next(_NUMBERS)}"
+    """A Struct with this name, as a type of a host keeps its name when it changes.
+
+    msgspec before 0.23 cannot describe a payload with two types of one name. There, the name gets a number.
+    """
+    if not _NAMESAKES:
+        name = f"{name}{next(_NUMBERS)}"
     return msgspec.defstruct(name, definitions, kw_only=True, forbid_unknown_fields=forbids)
 
 
