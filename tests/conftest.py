@@ -65,7 +65,11 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    """Undo what a framework does to the logging of the process, as Litestar does when an app is made."""
+    """Restore the level of the root logger, and remove handlers that a test has added to it.
+
+    Litestar changes both when an app is made. Handlers that a test has removed are not added again, and other loggers
+    stay as they are.
+    """
     root = logging.getLogger()
     level, handlers = root.level, set(root.handlers)
     yield

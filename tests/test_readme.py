@@ -1,4 +1,4 @@
-"""The README: its client works with its server. And the table of variables, which equals the settings."""
+"""The README's client works with its server, and the table of variables equals the settings."""
 
 from __future__ import annotations
 

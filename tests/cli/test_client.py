@@ -57,7 +57,7 @@ def test_a_type_of_the_application_is_imported(tmp_path: Path) -> None:
 
 
 class HalfCharacter(SocketIOGateway):
-    """A gateway with a name that no file can hold."""
+    """An event whose name UTF-8 cannot encode."""
 
     events = (down("\ud83d", to="all"),)
 

@@ -830,7 +830,7 @@ async def test_an_abandoned_subscription_is_not_active(make_environment: MakeEnv
     broker, listener = make_environment().broker(), Listener()
     await broker.start(listener)
     subscribing = asyncio.create_task(broker.subscribe([Subscription(MEW, ToRoom(LOBBY))]))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the call begins: with Redis, it waits for the answer
     if broker.needs_subscriptions:
         assert not subscribing.done()
         subscribing.cancel()
@@ -869,7 +869,7 @@ async def test_history_and_positions_are_never_ahead_of_deliveries(make_environm
     sending, places = [], []
     for number in range(30):
         sending.append(asyncio.create_task(broker.publish(to_lobby(f"event {number}"))))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the call begins, and the next one does not wait for its end
         if number % 5 == 4:
             place = await broker.position(MEW)
             places.append((place, len(listener.events)))

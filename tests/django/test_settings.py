@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.django_server import environment
+from tests.support.new_python import printed_by
 
 GATEWAYS = "tests.support.django_project.realtime.GATEWAYS"
 SECRET = "a secret of at least thirty-two bytes"
@@ -117,5 +118,4 @@ def test_the_application_needs_the_app(tmp_path: Path, installed: bool) -> None:
 
 def test_django_is_imported_only_by_its_own_package() -> None:
     program = "import sys, asgi_realtime, asgi_realtime.testing, asgi_realtime.cli; print('django' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert printed_by(program) == "False\n"

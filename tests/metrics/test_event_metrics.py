@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal, TypeAlias
 
-import pytest
 from starlette.applications import Starlette
 
 from asgi_realtime import Connection, Forbidden, Limits, RealtimeMiddleware, Settings, SocketIOGateway, create_token, on
 from asgi_realtime.metrics.declarations import CLIENT_BYTES, CLIENT_FRAMES, EVENTS, HANDLER_SECONDS, REFUSED_EVENTS
-from asgi_realtime.testing import RealtimeTestClient
+from asgi_realtime.testing import RealtimeTestClient, Transport
+from tests.support.each_transport import each_transport
 from tests.support.moved_metrics import moves
 from tests.support.node_client import Node
 from tests.support.recorded_metrics import RecordedMetrics
@@ -18,9 +17,6 @@ from tests.support.servers import Serve
 from tests.support.waiting import until
 
 SECRET = "a secret of at least thirty-two bytes"
-Transport: TypeAlias = Literal["websocket", "polling"]
-TRANSPORTS: tuple[Transport, ...] = ("websocket", "polling")
-"""The test client's WebSocket uses the general way of an event, polling that of plain events."""
 
 
 class Board(SocketIOGateway):
@@ -68,7 +64,7 @@ class App:
 
 
 @moves(EVENTS, REFUSED_EVENTS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_events_are_counted_by_name_in_both_ways(transport: Transport) -> None:
     app = App()
     async with RealtimeTestClient(app.app) as client:
@@ -84,7 +80,7 @@ async def test_events_are_counted_by_name_in_both_ways(transport: Transport) -> 
 
 
 @moves(CLIENT_FRAMES, CLIENT_BYTES)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_what_is_sent_to_one_client_is_counted(transport: Transport) -> None:
     app = App()
 
@@ -118,7 +114,7 @@ async def test_refusals_are_counted_by_code() -> None:
 
 
 @moves(HANDLER_SECONDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_a_handler_that_waits_is_timed(transport: Transport) -> None:
     app = App()
     async with (
@@ -138,7 +134,7 @@ async def test_a_handler_that_waits_is_timed(transport: Transport) -> None:
     assert "handler_seconds / move" not in app.metrics.observed
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_a_handler_that_runs_too_long_is_timed(transport: Transport) -> None:
     app = App(Limits(handler_timeout=0.05))
     async with (

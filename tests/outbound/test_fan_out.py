@@ -132,7 +132,7 @@ def test_a_descriptor_is_valid_until_its_connection_is_lost(
                 client.close()
                 while end == "a write fails" and not server.transport.is_closing():
                     Sinks([server]).write(b"x")
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # the reset arrives, and the loop sees a failed write
             elif end == "abort":
                 server.transport.abort()
             else:
@@ -409,7 +409,7 @@ async def test_a_reused_descriptor_gets_no_bytes_of_its_previous_connection(
             sink = connection.sink
             successors = Successors(sink.descriptor)
             await broadcast()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the tick ends, and the next broadcast is in another one
             await broadcast()
             if how == "is ended":
                 connection.end(1000, "")
@@ -424,11 +424,11 @@ async def test_a_reused_descriptor_gets_no_bytes_of_its_previous_connection(
         while successors.found is None:
             await broadcast()
             successors.look()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the loop may close the descriptor in this tick
             successors.look()
         for _ in range(10):
             await broadcast()
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the frames that wait for the end of the tick are written
         assert successors.received == b""
         if isinstance(sink, WebSocketProtocol):
             sink.resume()

@@ -23,9 +23,8 @@ SECRET = "a secret for tests that is long enough"
 DELAY = 0.3
 """Seconds. A client is at the other process earlier than a command of the first one is at Redis."""
 
-
 END = msgspec.msgpack.encode("end")
-"""The type of the message with which a process has another one end a connection."""
+"""The type of the message that asks another process to end a connection."""
 
 
 class Held(SocketIOGateway):

@@ -126,7 +126,7 @@ async def test_a_call_waits_until_the_outage_has_lasted_for_the_timeout_and_then
         proxy.cut()
         await until(lambda: not session.link.ready)
         waiting = asyncio.create_task(session.link.link())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the call begins, and waits for a link
         assert not waiting.done()
         with pytest.raises(BrokerUnavailable, match="Redis is not available"):
             await waiting
@@ -190,7 +190,7 @@ async def test_a_stop_ends_every_call_that_waits(proxy: RedisProxy) -> None:
         proxy.cut()
         await until(lambda: not session.link.ready)
         waiting = [asyncio.create_task(call) for call in (session.link.link(), session.link.until_up())]
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # both calls begin, and wait for a link
     for each in waiting:
         with pytest.raises(BrokerUnavailable, match="has stopped"):
             await each

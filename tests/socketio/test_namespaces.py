@@ -220,7 +220,7 @@ async def test_the_wrong_number_of_values_logs_one_line_for_each_event(
         await client.emit("fails", *wrong)
     assert await client.call("one", 1) == [[1]]
     warnings = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
-    assert len(warnings) == 2  # in a minute
+    assert len(warnings) == 2  # one line a minute
     assert all(record.exc_info is None for record in warnings)
     assert all("does not take these values" in record.getMessage() for record in warnings)
     # An error inside a handler stays an error.

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import typing
 
-import pytest
 from starlette.applications import Starlette
 
 from asgi_realtime import Limits, RealtimeMiddleware, Settings, SocketIOGateway, on
 from asgi_realtime.testing import RealtimeTestClient, Transport
+from tests.support.each_transport import each_transport
 from tests.support.recorded_spans import RecordedSpans
-
-each_way = pytest.mark.parametrize("transport", typing.get_args(Transport))
-"""The test client's WebSocket uses the general way of an event, polling that of plain events."""
 
 
 class Waiting(SocketIOGateway):
@@ -56,7 +52,7 @@ class App:
         return span.attributes["error.type"], span.exceptions, span.messages
 
 
-@each_way
+@each_transport
 async def test_a_handler_that_takes_too_long(transport: Transport) -> None:
     app = App(handler_timeout=0.05)
     async with (
@@ -67,7 +63,7 @@ async def test_a_handler_that_takes_too_long(transport: Transport) -> None:
     assert app.failure("wait") == ("TimeoutError", ["TimeoutError"], ["MEW_HANDLER_TIMEOUT has passed"])
 
 
-@each_way
+@each_transport
 async def test_a_process_that_stops(transport: Transport) -> None:
     app = App(drain_timeout=0.1)
     async with (
@@ -81,7 +77,7 @@ async def test_a_process_that_stops(transport: Transport) -> None:
     assert app.failure("wait") == (error, [error], ["the process stops"])
 
 
-@each_way
+@each_transport
 async def test_a_handler_that_awaits_what_is_cancelled(transport: Transport) -> None:
     app = App()
     async with (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -25,7 +25,8 @@ from asgi_realtime import (
     create_token,
     on,
 )
-from asgi_realtime.testing import RealtimeTestClient
+from asgi_realtime.testing import RealtimeTestClient, Transport
+from tests.support.each_transport import each_transport
 from tests.support.host_spans import HostSpans
 from tests.support.node_client import Node
 from tests.support.recorded_spans import SPAN_ID, TRACE_ID, TRACEPARENT, RecordedSpans
@@ -33,9 +34,6 @@ from tests.support.servers import Implementation, Serve
 from tests.support.waiting import until
 
 SECRET = "a secret of at least thirty-two bytes"
-Transport: TypeAlias = Literal["websocket", "polling"]
-TRANSPORTS: tuple[Transport, ...] = ("websocket", "polling")
-"""The test client's WebSocket uses the general way of an event, polling that of plain events."""
 
 
 def current_span_id() -> int:
@@ -109,7 +107,7 @@ class App:
         self.app = RealtimeMiddleware(Starlette(), gateways=[self.board], settings=settings, tracing=self.spans.tracing)
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_each_event_has_a_span_in_a_trace_of_its_own(transport: Transport) -> None:
     app = App()
     async with (
@@ -162,7 +160,7 @@ async def test_both_ways_have_the_same_spans() -> None:
     assert len(general) == 15  # the query has one, and the unknown event none
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_a_handler_runs_within_its_span(transport: Transport) -> None:
     app = App()
     async with (
@@ -183,7 +181,7 @@ async def test_a_handler_runs_within_its_span(transport: Transport) -> None:
     assert app.spans.one("SELECT").is_child_of(app.spans.one("handle / query"))
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 @pytest.mark.parametrize(
     ("event", "error", "exceptions"),
     [
@@ -207,7 +205,7 @@ async def test_a_refusal_and_a_failure_are_its_status(
     assert span.exceptions == exceptions
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_a_disconnect_by_the_host_is_its_status(transport: Transport) -> None:
     app = App()
     async with (
@@ -314,7 +312,7 @@ async def test_names_that_clients_choose_are_in_no_span() -> None:
 # Links to the handshake
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_events_are_linked_to_the_clients_span(transport: Transport) -> None:
     app = App()
     async with RealtimeTestClient(app.app) as client:
@@ -326,7 +324,7 @@ async def test_events_are_linked_to_the_clients_span(transport: Transport) -> No
     assert TRACE_ID not in {span.trace_id for span in app.spans.all}
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@each_transport
 async def test_events_are_linked_to_the_span_of_the_hosts_instrumentation(transport: Transport) -> None:
     app = App()
     host = HostSpans(app.app, app.spans.tracer)

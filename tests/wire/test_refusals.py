@@ -61,7 +61,7 @@ def closing(code: int, reason: str) -> Way:
 
 async def closing_and_working(connection: Connection) -> None:
     await connection.close(4403, "banned")
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # a host that works on for many ticks after `close`
     await connection.send("too late")
     await connection.close(1012, "another")
 
@@ -175,7 +175,7 @@ async def test_close_codes_that_may_not_be_sent_are_one_error_in_the_log(
             await client.recv()
             await client.wait_closed()
             assert (client.close_code, client.close_reason) == (1008, "you are banned")
-    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]  # in a minute
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]  # one line a minute
     assert "Careless.close_code" in record.getMessage() and "code=99" in record.getMessage()
 
 

@@ -67,7 +67,7 @@ class Notes(WebSocketGateway):
 
     @on("keep")
     async def keep(self, connection: Connection) -> None:
-        """Uses the database, and keeps its thread until `release`, also after it has been cancelled for its time."""
+        """Uses the database. Keeps its thread until `release`, also after `MEW_HANDLER_TIMEOUT` has cancelled it."""
         await Note.objects.acount()
         await connection.send("kept")
         try:
