@@ -11,7 +11,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asgi_realtime import Settings, create_token
-from tests.support.django_server import PATIENCE, DjangoServer, django_server, run
+from tests.support.django_server import CHANGES, MODELS, PATIENCE, DjangoServer, django_server, run
 from tests.support.redis_server import RedisProcess, redis_server
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -94,21 +94,35 @@ async def test_a_logout_ends_the_connections_of_its_session_only(django: DjangoS
             assert await closing(again) == 1008
 
 
-@pytest.mark.parametrize("change", ["password", "inactive", "delete"])
-async def test_a_changed_account_ends_its_connections(django: DjangoServer, change: str) -> None:
-    async with django.log_in(change) as here, django.log_in(change) as elsewhere, django.log_in("bob") as bob:
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_changed_account_ends_its_connections(django: DjangoServer, change: str, model: str) -> None:
+    name = f"{change} {model}"
+    async with django.log_in(name) as here, django.log_in(name) as elsewhere, django.log_in("bob") as bob:
         async with here.notes() as notes, elsewhere.notes() as other, bob.notes() as bobs:
             for each in (notes, other, bobs):
                 await each.expect("hello")
-            assert (await here.http.post("/account", data={"change": "email"})).is_success
+            assert (await here.http.post("/account", data={"model": model, "change": "email"})).is_success
             await notes.send("write", "an address is no reason")
             await notes.expect("written")
-            assert (await here.http.post("/account", data={"change": change})).is_success
+            assert (await here.http.post("/account", data={"model": model, "change": change})).is_success
             assert [await closing(notes.socket), await closing(other.socket)] == [1008, 1008]
             await bobs.send("write", "another user")
             await bobs.expect("written")
         async with elsewhere.notes() as again:
             assert await closing(again.socket) == 1008
+
+
+def test_models_without_users_are_deleted_by_one_query(folder: Path) -> None:
+    """Django deletes row by row where a receiver is connected. An editor is deleted as a user too, so one is enough."""
+    code = (
+        "from django.contrib.auth.models import User; from django.db.models.signals import post_delete\n"
+        "from tests.support.django_project.models import *\n"
+        "class Late(User):\n"
+        "    class Meta: proxy, app_label = True, 'django_project'\n"
+        "print([post_delete.has_listeners(model) for model in (User, Deputy, Late, Editor, Note)])"
+    )
+    assert "[True, True, True, False, False]" in run(folder, "shell", "--command", code)
 
 
 async def test_a_session_of_an_earlier_secret_key_stays_valid(folder: Path) -> None:

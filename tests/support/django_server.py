@@ -25,12 +25,19 @@ START_SECONDS = 60.0
 PATIENCE = 20.0
 """Seconds that a test waits for a frame."""
 _LISTENING = re.compile(r"(?:running on http://|Listening on TCP address |server at http://)127\.0\.0\.1:(\d+)", re.I)
-_TABLES_AND_USERS = """
+CHANGES = ("password", "no password", "inactive", "delete")
+"""What ends the connections of an account."""
+MODELS = ("user", "proxy", "child")
+"""The models by which an account is changed. Each change by each model has a user of its own."""
+_NAMES = ("ann", "bob", *[f"{change} {model}" for change in CHANGES for model in MODELS])
+_TABLES_AND_USERS = f"""
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from tests.support.django_project.models import Editor
 call_command("migrate", run_syncdb=True, verbosity=0)
-for name in ("ann", "bob", "password", "inactive", "delete"):
-    User.objects.create_superuser(name, f"{name}@example.com", "secret")
+for name in {_NAMES}:
+    model = Editor if name.endswith("child") else User
+    model.objects.create_superuser(name, name + "@example.com", "secret")
 """
 
 

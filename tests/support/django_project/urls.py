@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model, login, logout
+from django.contrib.auth.models import User
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,7 +12,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from asgi_realtime.django import aget_broadcaster, get_broadcaster
-from tests.support.django_project.models import Membership, Note
+from tests.support.django_project.models import Deputy, Editor, Membership, Note
 
 
 @csrf_exempt  # type: ignore[untyped-decorator]
@@ -30,19 +31,21 @@ def log_out(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt  # type: ignore[untyped-decorator]
 def change_account(request: HttpRequest) -> HttpResponse:
-    """Changes the password, deactivates or deletes."""
+    """Changes or removes the password, deactivates or deletes, by one of the models of users."""
+    user = {"user": User, "proxy": Deputy, "child": Editor}[request.POST["model"]].objects.get(pk=request.user.pk)
     match request.POST["change"]:
         case "password":
-            request.user.set_password("another")
-            request.user.save()
+            user.set_password("another")
+        case "no password":
+            user.set_unusable_password()
         case "inactive":
-            request.user.is_active = False
-            request.user.save()
-        case "delete":
-            request.user.delete()
+            user.is_active = False
         case "email":
-            request.user.email = "new@example.com"
-            request.user.save()
+            user.email = "new@example.com"
+        case "delete":
+            user.delete()
+            return HttpResponse()
+    user.save()
     return HttpResponse()
 
 
