@@ -35,7 +35,10 @@ class Answers(Protocol):
         """
 
     async def keep(self, key: EventKey, answer: bytes) -> None:
-        """Keep the answer to an event that was claimed. Never raises `BrokerUnavailable`."""
+        """Keep the answer to an event that was claimed. Never raises `BrokerUnavailable`.
+
+        If the call is cancelled, the answer is kept in this process.
+        """
 
     def release(self, key: EventKey) -> None:
         """The event was not handled: it may be claimed again. Never waits and never raises."""

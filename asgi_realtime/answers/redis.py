@@ -94,6 +94,9 @@ class RedisAnswers:
             )
         except BrokerUnavailable:
             self._own.put(key, answer)
+        except BaseException:  # cancelled: the handler has returned, so it must not be called again
+            self._own.put(key, answer)
+            raise
 
     def release(self, key: EventKey) -> None:
         """End a claim; see `Answers.release`. If Redis is away, it ends by itself."""

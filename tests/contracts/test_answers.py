@@ -19,6 +19,8 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.ids import GatewayName, UserId
 from tests.support.redis_places import LONG_PLACES, PLACES, RedisPlaces
+from tests.support.redis_proxy import redis_proxy
+from tests.support.redis_server import RedisProcess as RedisServerProcess
 from tests.support.waiting import until
 
 GATEWAY = GatewayName("/")
@@ -272,6 +274,25 @@ async def test_without_redis_an_event_is_refused_or_known_in_this_process(
     else:
         with pytest.raises(BrokerUnavailable):
             await answers.claim(key(2))
+
+
+async def test_an_answer_is_known_in_this_process_if_the_call_that_keeps_it_is_cancelled(
+    redis_process: RedisServerProcess,
+) -> None:
+    async with redis_proxy(redis_process.socket) as proxy:
+        redis = RedisEnvironment(proxy.url)
+        async with redis.process() as process:
+            answers = process.answers(redis.limits(timeout=10.0))
+            assert await answers.claim(key(1)) is None
+            proxy.dropping = True
+            keeping = asyncio.ensure_future(answers.keep(key(1), b"a"))
+            await until(lambda: proxy.dropped)
+            keeping.cancel()
+            await asyncio.wait([keeping])
+            assert keeping.cancelled()
+            proxy.dropping = False
+            proxy.cut()
+            assert await answers.claim(key(1)) == b"a"
 
 
 async def test_memory_for_all_users_is_limited() -> None:
