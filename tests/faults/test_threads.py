@@ -19,10 +19,10 @@ BROADCASTS = 24
 AT_ONCE = 50
 
 
-async def follow(url: str) -> ClientConnection:
+async def follow(url: str, job: str = "7") -> ClientConnection:
     """A client that has sent its `join_job`."""
     websocket = await websockets.connect(url, compression=None, ping_interval=None)
-    await websocket.send('{"type":"join_job","jobId":"7"}')
+    await websocket.send(json.dumps({"type": "join_job", "jobId": job}))
     assert json.loads(await websocket.recv())["type"] == "connection_established"
     return websocket
 
@@ -65,15 +65,19 @@ async def test_threads_broadcast_to_five_hundred_clients_and_end_with_the_server
         assert sorted(received[0], key=int) == sent
         assert all(each == received[0] for each in received), "all clients of a room receive one order"
 
+        # One client gets what is broadcast endlessly. This process could not read it for all.
+        sockets.append(await follow(url, "8"))
+        clients.push_async_callback(sockets[-1].close)
         assert (await http.post("/work")).status_code == 204
         answered = asyncio.Semaphore(0)
         endless = [asyncio.create_task(requests(http, answered)) for _ in range(8)]
         closes = [asyncio.create_task(close_of(socket)) for socket in sockets]
-        for _ in range(8):
-            await answered.acquire()
+        async with asyncio.timeout(60):
+            for _ in range(8):
+                await answered.acquire()
         await process.stop()
         async with asyncio.timeout(60):
-            assert Counter(await asyncio.gather(*closes)) == {1012: CLIENTS}
+            assert Counter(await asyncio.gather(*closes)) == {1012: CLIENTS + 1}
             refused = await asyncio.gather(*endless)
         assert set(refused) <= {"503", "no answer"}
     assert "the worker ends: the gateway" in process.output

@@ -26,7 +26,7 @@ class Host:
         self._jobs = JobsBroadcaster(self.app.broadcaster).sync
 
     def wsgi(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """`/JOB/STATUS` broadcasts a status, and `/work` starts to broadcast endlessly."""
+        """`/JOB/STATUS` broadcasts a status, and `/work` starts to broadcast endlessly, to job 8."""
         job_id, _, status = environ["PATH_INFO"].strip("/").partition("/")
         if job_id == "work":
             # Not a daemon: the process cannot end while this thread waits.
@@ -44,7 +44,7 @@ class Host:
     def _work(self) -> None:
         try:
             while True:
-                self._jobs.stage_completed("7", "ANOTHER")
+                self._jobs.stage_completed("8", "ANOTHER")
         except RuntimeError as error:
             print(f"the worker ends: {error}", flush=True)
 
