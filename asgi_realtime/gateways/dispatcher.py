@@ -276,6 +276,20 @@ class Dispatcher(DeclaredHandlers):
             self._failures.failed(self.name, f"{name} failed", error, connection=connection, event=name)
             self.send_refusal(connection.public, event, sent, Refusal("internal error", code="INTERNAL"), acknowledge)
 
+    def log_failure(self, what: str, error: BaseException, *, about: str = "") -> None:
+        """Log an exception that no caller gets, such as that of a service which is called for no event.
+
+        The line and its field `realtime_gateway` name the gateway. It is written in this call, and once a minute for
+        the same `what` and exceptions of one type that were raised at one place. The next line says how many others
+        there were.
+
+        Args:
+            what: what failed, such as `messages_delivered failed`. Without ids, which would make each failure another.
+            error: the exception. It is logged with its traceback, unless it is a `TimeoutError` or `BrokerUnavailable`.
+            about: which objects it is about, for the text.
+        """
+        self._failures.failed(self.name, what, error, about=about)
+
     def loggable(self, event: str) -> str:
         """An event's name for the log. Here it is one that the gateway declares. Overridden where it may be another."""
         return event

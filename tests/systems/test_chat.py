@@ -297,6 +297,39 @@ async def test_a_host_that_hangs_in_a_delivery_report_blocks_no_other_client(cha
     ]  # otherwise it would be lost
 
 
+@pytest.mark.parametrize("error", [OSError("the database is away"), asyncio.CancelledError("the query")], ids=repr)
+async def test_a_delivery_report_that_fails_is_logged_with_its_size_and_its_gateway(
+    chat: Chat, tmp_path: Path, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    class Failing(Service):
+        """Its first report waits. All later ones fail."""
+
+        async def messages_delivered(self, deliveries: Sequence[Delivery]) -> None:  # type: ignore[override]
+            reports.append(len(deliveries))
+            if len(reports) > 1:
+                raise error
+            await go.wait()
+
+    reports: list[int] = []
+    go = asyncio.Event()
+    running = await chat(Failing(tmp_path / "chat.db"))
+    ann, bob = await running.enter("ann"), await running.enter("bob")
+    for number in range(3):
+        await ann.send("message", message(f"m{number}"))
+        await bob.expect("message")
+    await until(lambda: reports)
+    go.set()
+    await running.client.settle()
+    await ann.send("message", message("m3"))
+    await bob.expect("message")
+    await running.client.settle()
+    assert reports == [1, 2, 1]
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.getMessage() == f"/chat: messages_delivered failed (deliveries: 2): {error!r}"
+    assert vars(record)["realtime_gateway"] == "/chat"
+    assert record.exc_info is not None and record.exc_info[1] is error
+
+
 @pytest.mark.parametrize("ended_by", ["kick", "close", "too slow"])
 async def test_a_message_sent_after_the_end_of_a_connection_is_not_reported_as_delivered(
     ended_by: str, chat: Chat

@@ -55,9 +55,12 @@ class Deliveries:
                 try:
                     async with asyncio.timeout(self._gateway.limits.handler_timeout):
                         await self._messages_delivered(batch)
-                except Exception as error:
-                    # Those messages will be delivered again. This logs the error, as often as that of any other work.
-                    self._gateway.run_in_background("messages_delivered", _failed(error))
+                except (Exception, asyncio.CancelledError) as error:
+                    if _is_cancelled():
+                        raise
+                    # Those messages will be delivered again.
+                    about = f"deliveries: {len(batch)}"
+                    self._gateway.log_failure("messages_delivered failed", error, about=about)
                 for delivery in batch:
                     self._settle(delivery)
                 self._advance()
@@ -76,5 +79,7 @@ class Deliveries:
             progress.set_result(None)
 
 
-async def _failed(error: Exception) -> None:
-    raise error
+def _is_cancelled() -> bool:
+    """Whether the current task is cancelled. If not, a `CancelledError` is that of a future which the host awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
