@@ -75,7 +75,7 @@ def measured_now(folder: Path, part: str, *systems: str) -> dict[str, dict[str, 
     """Measure a part of the benchmarks for these systems, shortly. Every client checks what it receives."""
     command = [sys.executable, "-m", "benchmarks", "--quick", "--seconds", "0.1", "--clients", "40"]
     command += ["--output", str(folder), "--parts", part, "--only", *systems]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr
     cells = cells_of(done.stdout)
     assert cells.keys() == set(systems)
@@ -86,8 +86,9 @@ COMPARED = (LIMIT, NODE, PYTHON_SOCKETIO, *OWN_SOCKETIO, OWN_JSON[0])
 
 
 def test_every_member_of_a_small_room_receives_its_broadcasts(tmp_path: Path) -> None:
-    cells = measured_now(tmp_path, "rooms", *COMPARED)
-    for system in COMPARED:
+    systems = (LIMIT, NODE, OWN_SOCKETIO[0], OWN_JSON[0])
+    cells = measured_now(tmp_path, "rooms", *systems)
+    for system in systems:
         assert float(cells[system]["W16 delivery"]) > 0
         assert float(cells[system]["W1, 100"]) > 0
 
@@ -107,7 +108,7 @@ def test_all_kinds_of_messages_arrive_where_they_should(tmp_path: Path) -> None:
 
 
 def test_a_room_is_measured_with_tls_and_without(tmp_path: Path) -> None:
-    systems = (NODE, PYTHON_SOCKETIO, OWN_SOCKETIO[0], OWN_JSON[1])
+    systems = (NODE, OWN_SOCKETIO[0])
     cells = measured_now(tmp_path, "tls", *systems)
     for system in systems:
         for figure in ("W1", "W16", "inbound", "handshake"):
