@@ -9,8 +9,9 @@ from asgi_realtime.django.process_broadcaster import process_broadcaster
 def get_broadcaster() -> SyncBroadcaster:
     """Return the broadcaster for synchronous code: views, receivers of signals, management commands, Celery tasks.
 
-    In a process that serves clients, it is the app's. In any other, it is connected to `MEW_REDIS_URL` at the first
-    call. Without that variable no client gets what such a process sends, and a warning says so.
+    In a process that serves clients, it is the app's. In any other, such as one that was forked from it, it is
+    connected to `MEW_REDIS_URL` at the first call. Without that variable no client gets what such a process sends, and
+    a warning says so.
 
     Raises:
         BrokerUnavailable: if this process serves no clients and Redis cannot be reached.

@@ -48,9 +48,11 @@ class ProcessBroadcaster:
         self._connected: SyncBroadcaster | None = None
 
     def served(self) -> Broadcaster | None:
-        """The broadcaster of the app. None: it does not run in this process."""
-        middleware = self.middleware
-        return middleware.broadcaster if middleware is not None and middleware.realtime.lifecycle.loop else None
+        """The broadcaster of the app. None: it does not run in this process, or ran when this process was forked."""
+        if self.middleware is None:
+            return None
+        realtime = self.middleware.realtime
+        return realtime.broadcaster if realtime.lifecycle.loop and not realtime.loop_bridge.forked else None
 
     def connected(self) -> SyncBroadcaster:
         """The broadcaster of a process that serves no clients, for threads.

@@ -120,8 +120,13 @@ class LoopBridge:
 
     @property
     def running(self) -> bool:
-        """Whether a loop is bound and running."""
-        return self._loop is not None and self._loop.is_running()
+        """Whether a loop is bound and running in this process."""
+        return self._loop is not None and self._loop.is_running() and not self.forked
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process was forked since `bind`. It has no such loop then, though `is_running` is True."""
+        return self._process not in (None, os.getpid())
 
     def check(self) -> None:
         """Raise if the caller is not on the bound loop. Does nothing if no loop is bound.
@@ -143,7 +148,7 @@ class LoopBridge:
             RuntimeError: on the loop's own thread, before `bind`, after `unbind`, if the loop closes first, or in a
                 process that was forked since `bind`.
         """
-        if self._process not in (None, os.getpid()):  # before the lock: a thread of the other process may have it
+        if self.forked:  # before the lock: a thread of the other process may have it
             work.close()
             raise RuntimeError(_FORKED)
         waiting = WaitingThread() if thread is None else thread

@@ -65,7 +65,9 @@ def celery_worker(folder: Path, queue: str, variables: dict[str, str]) -> Iterat
         worker.wait(30)
 
 
-async def test_commands_and_celery_send_through_redis(folder: Path, redis_process: RedisProcess) -> None:
+async def test_commands_celery_and_forked_processes_send_through_redis(
+    folder: Path, redis_process: RedisProcess
+) -> None:
     queue = f"test-{secrets.token_hex(4)}"
     variables = {"MEW_REDIS_URL": redis_process.url, "MEW_REDIS_PREFIX": queue}
     celery = variables | {"CELERY_BROKER": f"redis+socket://{redis_process.socket}"}
@@ -82,6 +84,8 @@ async def test_commands_and_celery_send_through_redis(folder: Path, redis_proces
             found = [await notes.expect("note"), await notes.expect("note")]
             assert {note["text"] for note in found} == {"one", "two"}
             assert {note["by"] for note in found} == {worker}, "the tasks ran in processes that were forked"
+            assert (await ann.http.post("/notes/child", data={"text": "from a fork"})).is_success
+            assert await notes.expect("note") == {"text": "from a fork"}
 
 
 def test_without_redis_a_command_sends_to_no_client_and_says_so(folder: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -168,3 +169,21 @@ async def test_many_threads_may_call_at_once(bridge: LoopBridge, threads: Thread
     calls = [asyncio.wrap_future(threads.submit(call, number)) for number in range(4)]
     assert await asyncio.gather(*calls) == [100 * number for number in range(4)]
     bridge.unbind()
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+async def test_the_loop_does_not_run_in_a_forked_process(bridge: LoopBridge) -> None:
+    bridge.bind(asyncio.get_running_loop())
+    assert bridge.running and not bridge.forked
+    assert in_child(lambda: bridge.forked and not bridge.running)
+
+
+def in_child(check: Callable[[], bool]) -> bool:
+    """The answer in a forked process."""
+    fork = multiprocessing.get_context("fork")
+    reading, writing = fork.Pipe(duplex=False)
+    child = fork.Process(target=lambda: writing.send(check()))
+    child.start()
+    answer: bool = reading.recv()
+    child.join()
+    return answer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 from django.contrib import admin
 from django.contrib.auth import get_user_model, login, logout
 from django.contrib.auth.models import User
@@ -74,6 +76,19 @@ async def post_note_async(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt  # type: ignore[untyped-decorator]
+def post_note_in_child(request: HttpRequest) -> HttpResponse:
+    """Forks a process, which sends."""
+    child = multiprocessing.get_context("fork").Process(target=_send, args=(request.POST["text"],))
+    child.start()
+    child.join()
+    return HttpResponse(status=201)
+
+
+def _send(text: str) -> None:
+    get_broadcaster().broadcast_to_room("notes", "note", {"text": text}, gateway="/notes")
+
+
+@csrf_exempt  # type: ignore[untyped-decorator]
 def add_member(request: HttpRequest) -> HttpResponse:
     """A sync view that waits for the gateway's async service, which uses the ORM too."""
     Membership.objects.create(user=request.user, room=request.POST["room"])
@@ -89,6 +104,7 @@ urlpatterns = [
     path("account", change_account),
     path("notes", post_note),
     path("notes/async", post_note_async),
+    path("notes/child", post_note_in_child),
     path("members", add_member),
     *staticfiles_urlpatterns(),
 ]
