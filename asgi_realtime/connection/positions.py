@@ -116,7 +116,7 @@ class ConnectionPositions:
         self.pid: str | None = None
         """The id that the client has presented, if another process made it."""
         self.connection_id: ConnectionId | None = None
-        """None: the CONNECT of this connection is not answered yet."""
+        """Set directly before CONNECT is answered, if sessions are in Redis. None: its rooms are not written there."""
         self.since = gateway.newest
         """Everything up to here is with the client, or is not for it. Empty: that is not known."""
         self.unnumbered = gateway.unnumbered

@@ -164,6 +164,7 @@ class SessionClaims:
 
         Raises:
             Unavailable: it is no longer known which rooms these are.
+            BrokerUnavailable: a room could not be subscribed to.
         """
         positions = connection.positions
         assert positions is not None
@@ -183,7 +184,12 @@ class SessionClaims:
             positions.leave((room,))  # it was there before
 
     async def replay(self, connection: InternalConnection, client: ReturningClient) -> list[Frame]:
-        """The events that a returning client has missed. It is in its rooms, and is held."""
+        """The events that a returning client has missed. It is in its rooms, and is held.
+
+        Raises:
+            Unavailable: history no longer has all of them, or the newest position is not known.
+            BrokerUnavailable: history was not read in time.
+        """
         positions = connection.positions
         assert positions is not None
         while connection.refresh is not None:
