@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
@@ -30,8 +31,13 @@ class SessionAuthenticator:
     `ALLOWED_HOSTS`. A gateway accepts cookies only from pages of the same origin and of origins listed by name in
     `MEW_CORS_ORIGINS`.
 
-    The identity has the user's primary key as `user_id`, and expires with the session. Its claims have `username`,
-    `is_staff`, `iat` and `jti` (what `revoke_token` takes). `jti` identifies the session, and is no secret.
+    The identity has the user's primary key as `user_id`. Its claims have `username`, `is_staff`, `iat` and `jti` (what
+    `revoke_token` takes). `jti` identifies the session, and is no secret.
+
+    The identity expires at the date that the session has at the handshake: the `expire_date` of a session in the
+    database (`db`, `cached_db`), or that of `set_expiry(date)`. Other engines do not tell when a session was saved
+    last. There the identity expires `SESSION_COOKIE_AGE` seconds after the handshake, or those of
+    `set_expiry(seconds)`.
 
     Args:
         claims: returns further claims for a user. It runs in a thread, and may use the ORM.
@@ -86,8 +92,18 @@ class SessionAuthenticator:
         return Identity(
             user_id=str(user.pk),
             claims={**claims, "iat": now, "jti": session_id(key)},
-            expires_at=now + session.get_expiry_age(),
+            expires_at=now + _remaining(session),
         )
+
+
+def _remaining(session: Any) -> int:
+    """Return the seconds until a session expires. `get_expiry_age()` alone takes it for one that is saved now."""
+    if isinstance(session, DatabaseStore):
+        rows = session.get_model_class().objects.filter(session_key=session.session_key)
+        expiry = rows.values_list("expire_date", flat=True).first()
+        if expiry is not None:
+            return int(session.get_expiry_age(expiry=expiry))
+    return int(session.get_expiry_age())
 
 
 def session_id(key: str) -> str:
