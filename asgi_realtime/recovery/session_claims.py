@@ -13,7 +13,7 @@ from asgi_realtime.broker.base import Broker
 from asgi_realtime.broker.position_order import number, position_from_client, same_history
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.connection.positions import ConnectionPositions
-from asgi_realtime.errors import BrokerUnavailable, PositionLost, Unavailable
+from asgi_realtime.errors import PositionLost, Unavailable
 from asgi_realtime.hub.hub import Hub
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.recovery.command_log import CommandLog
@@ -105,11 +105,11 @@ class SessionClaims:
         known = None if session is None else recovered_identity(session.identity, identity)
         if session is None or known is None or self._revocations.is_revoked(session.identity):
             return None
-        await self._departures.until_left(session.connection_id)
         client = ReturningClient(session, known, pid, positions.owner)
         try:
+            await self._departures.until_left(session.connection_id)
             return client if await self._can_return(client, positions, gateway, claim.offset, most_bytes) else None
-        except BrokerUnavailable:
+        except BaseException:  # also the cancellation of a process that stops: the client may return to another one
             self.put_back(client)
             raise
 
