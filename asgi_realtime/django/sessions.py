@@ -73,6 +73,7 @@ class SessionAuthenticator:
         key = handshake.cookies.get(settings.SESSION_COOKIE_NAME)
         if not key:
             raise Unauthorized(log_reason="no session cookie")
+        now = time_source.wall()  # before the user is read: what is revoked from here on must end this connection
         request = _request(handshake)
         try:
             request.get_host()
@@ -85,7 +86,6 @@ class SessionAuthenticator:
             raise Unauthorized(log_reason="the session is not valid, or has no user")
         if not user.is_active:
             raise Unauthorized(log_reason="the user is not active")
-        now = time_source.wall()
         claims: dict[str, Json] = {"username": user.get_username(), "is_staff": bool(getattr(user, "is_staff", False))}
         if self._claims is not None:
             claims |= self._claims(user)
@@ -125,7 +125,8 @@ def _request(handshake: Handshake) -> HttpRequest:
     request = HttpRequest()
     request.method = "GET"
     request.path = request.path_info = handshake.path
-    names = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in handshake.headers}
+    # As in Django: `x_forwarded_host` must not pass for `x-forwarded-host`.
+    names = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in handshake.headers if "_" not in name}
     request.META = {meta: handshake.headers[name] for name, meta in names.items()}
     request.META |= {"SERVER_NAME": "", "SERVER_PORT": "", "REMOTE_ADDR": handshake.client_address or ""}
     return request

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from pathlib import Path
 
@@ -152,55 +151,6 @@ async def test_a_connection_ends_with_its_session(django: DjangoServer) -> None:
     async with django.log_in("ann", seconds=3) as ann, ann.notes() as notes:
         await notes.expect("hello")
         assert await closing(notes.socket) == 1008
-
-
-ENGINES = {"db": 60, "cached_db": 60, "cache": 1000, "file": 1000}
-"""Seconds until the identity expires. Only sessions in the database have a date that is known."""
-
-EXPIRY = """
-import asyncio, json, os
-from datetime import timedelta
-from importlib import import_module
-from django.conf import settings
-from django.contrib.auth import get_user_model, login
-from django.contrib.sessions.models import Session
-from django.http import HttpRequest
-from django.utils import timezone
-from asgi_realtime import Handshake
-from asgi_realtime.django import SessionAuthenticator
-
-async def remaining(key):
-    handshake = Handshake(headers={"host": "localhost"}, cookies={"sessionid": key})
-    identity = await SessionAuthenticator()(handshake)
-    return identity.expires_at - identity.claims["iat"]
-
-settings.SESSION_COOKIE_AGE = 1000
-found = {}
-for engine in ENGINES:
-    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
-    request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore()
-    login(request, get_user_model().objects.get(username="ann"))
-    request.session.save()
-    rows = Session.objects.filter(pk=request.session.session_key)
-    rows.update(expire_date=timezone.now() + timedelta(seconds=60.9))
-    ages = [asyncio.run(remaining(request.session.session_key))]
-    request.session.set_expiry(timedelta(seconds=30.9))
-    request.session.save()
-    ages.append(asyncio.run(remaining(request.session.session_key)))
-    rows.delete()
-    found[engine] = ages
-print(json.dumps(found))
-"""
-
-
-def test_an_identity_expires_with_its_session(folder: Path) -> None:
-    printed = run(folder, "shell", "--command", f"ENGINES = {list(ENGINES)}\n{EXPIRY}")
-    found = json.loads(printed.splitlines()[-1])
-    for engine, seconds in ENGINES.items():
-        stored, dated = found[engine]
-        assert seconds - 20 < stored <= seconds, engine
-        assert 10 < dated <= 30, engine
 
 
 async def test_logouts_are_kept_in_redis_for_a_limited_time(folder: Path, redis_process: RedisProcess) -> None:
