@@ -102,9 +102,7 @@ class RedisSessionStore:
 
     async def stop(self) -> None:
         """Write what waits, for at most the timeout."""
-        writing = self._writer.task
-        if writing is not None:
-            await asyncio.wait([writing], timeout=self._timeout)
+        await self._writer.until_idle(self._timeout)
         await self._tasks.aclose()
 
     async def report(self, gateway: GatewayName, progress: Progress) -> None:

@@ -114,6 +114,10 @@ class GatewayLinks:
             link.begin()
         return link
 
+    def link_name(self, gateway: GatewayName) -> GatewayName:
+        """Names the link of a gateway: two gateways have the same link if their names are equal. `of` takes it too."""
+        return gateway if self._server.sharded else SHARED
+
     def current(self) -> Link | None:
         """The link for what concerns all gateways. None: it is not up."""
         return self._links[SHARED].current if self._open else None
