@@ -63,12 +63,17 @@ class ConnectionEnds(RecoveryRules):
     def disconnected(self, connection: InternalConnection, reason: str) -> None:
         """An open connection has ended. It leaves all rooms in this call."""
         ended = connection.ended
-        saved = self.context.recovery is not None and self.context.recovery.save(connection, reason)
-        connection.set_closed()
+        saved = False
+        try:
+            saved = self.context.recovery is not None and self.context.recovery.save(connection, reason)
+        except Exception as error:
+            self._failures.failed(self._name, "keeping a recovery session failed", error, connection=connection)
+        finally:
+            connection.set_closed()
+            self.context.hub.remove(connection)
         if ended is not None:
             # The server has ended it: events that wait are dropped. Those of a client that left are still handled.
             connection.inbox.clear()
-        self.context.hub.remove(connection)
         self._metrics.closed(reason, ended)
         # Its client may be back before its last handlers have ended, or with its next packet, which may be CONNECT.
         leaving = self._leave_early(connection) if saved or not connection.inbox.busy else None

@@ -235,10 +235,12 @@ class ConnectionLifecycle(ConnectionEnds):
             if missed and answer is not None:
                 answer = Frame.joined([answer, *missed] if self._answer_has_position else [*missed, answer])
         except BaseException:
-            if context.recovery is not None:
-                context.recovery.not_opened(connection, returning)
-            connection.set_closed()
-            context.hub.remove(connection)
+            try:
+                if context.recovery is not None:
+                    context.recovery.not_opened(connection, returning)
+            finally:
+                connection.set_closed()
+                context.hub.remove(connection)
             if counted:
                 await self._leave_presence(connection)
             connection.forget_public()

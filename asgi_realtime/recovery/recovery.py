@@ -236,13 +236,15 @@ class Recovery:
         if positions is None:
             return False
         session = None
-        if reason in _LOST or connection.ended == ENDED_TOO_SLOW:
-            session = self._sessions.of(connection)
-        if session is not None:
-            self._store.save(session, positions.owner)
-        elif self._open is not None:
-            self._store.remove(self._sessions.id_of(connection), positions.owner)
-        positions.connection_id = None  # the rooms that it leaves now are not written
+        try:
+            if reason in _LOST or connection.ended == ENDED_TOO_SLOW:
+                session = self._sessions.of(connection)
+            if session is not None:
+                self._store.save(session, positions.owner)
+            elif self._open is not None:
+                self._store.remove(self._sessions.id_of(connection), positions.owner)
+        finally:
+            positions.connection_id = None  # the rooms that it leaves now are not written
         return session is not None
 
     def leaving_presence(self, connection: InternalConnection, left: asyncio.Future[None]) -> None:

@@ -126,8 +126,8 @@ class RedisSessionStore:
 
     def save(self, session: RecoverySession, owner: str) -> None:
         """Keep the session of a lost connection; see `SessionStore.save`."""
-        data = encode_session(session, self._process.carried_out(session.id.gateway))
-        if len(data) > SESSION_BYTES:
+        data = self._encode(session)
+        if data is None:
             self.remove(session.id, owner)
             return
         now = asyncio.get_running_loop().time()
@@ -161,7 +161,7 @@ class RedisSessionStore:
         `session` is called when it is written. None: it is not known now, and what was kept before is kept. `taken` is
         called if the session belongs to another connection now.
         """
-        self._writer.write(id, owner, functools.partial(self._open, id.gateway, session), taken)
+        self._writer.write(id, owner, functools.partial(self._open, session), taken)
 
     def remove(self, id: SessionId, owner: str) -> None:
         """A connection has ended, and its client cannot recover."""
@@ -170,14 +170,23 @@ class RedisSessionStore:
     def _none(self) -> SessionWrite:
         return SessionWrite(False, b"", self._milliseconds(0))
 
-    def _open(self, gateway: GatewayName, session: Callable[[], RecoverySession | None]) -> SessionWrite | None:
+    def _open(self, session: Callable[[], RecoverySession | None]) -> SessionWrite | None:
         found = session()
         if found is None:
             return None
-        data = encode_session(found, self._process.carried_out(gateway))
-        if len(data) > SESSION_BYTES:
-            return self._none()
-        return SessionWrite(True, data, round(OPEN_TTL * 1_000))
+        data = self._encode(found)
+        return self._none() if data is None else SessionWrite(True, data, round(OPEN_TTL * 1_000))
+
+    def _encode(self, session: RecoverySession) -> bytes | None:
+        """The bytes of a session. None: it is too large or cannot be encoded, so its client cannot recover."""
+        gateway = session.id.gateway
+        try:
+            data = encode_session(session, self._process.carried_out(gateway))
+        except Exception as error:  # of an object that the host has put into the claims
+            about = f"connection {session.connection_id}"
+            self._tasks.failures.failed(gateway, "a recovery session cannot be encoded", error, about=about)
+            return None
+        return data if len(data) <= SESSION_BYTES else None
 
     def _milliseconds(self, more: float) -> int:
         return round((self._window + more) * 1_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -46,12 +47,19 @@ class _Session(msgspec.Struct, array_like=True, frozen=True):
     unsure: Position | None = None
 
 
+_LARGEST: Final = sys.float_info.max
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(_Session)
 
 
 def encode_session(session: RecoverySession, carried_out: CommandPositions) -> bytes:
-    """The bytes of a session."""
+    """The bytes of a session.
+
+    Claims that cannot be JSON are not kept, but for what revocations are decided by.
+
+    Raises:
+        Exception: what an object in the claims raises, if even the id of the token cannot be read.
+    """
     rooms = {room: Position("") if at == session.since else at for room, at in session.rooms.items()}
     return _encoder.encode(
         _Session(
@@ -73,9 +81,13 @@ def _encode_claims(claims: Mapping[str, Json]) -> bytes:
     try:
         return encode_json(dict(claims))
     except Exception:  # whatever an object of the host raises: only what a revocation is decided by must be kept
-        issued_at = claims.get("iat")
-        known = {"jti": str(claims["jti"])} if "jti" in claims else {}
-        return encode_json(known | ({"iat": float(issued_at)} if isinstance(issued_at, int | float) else {}))
+        token_id, issued_at = claims.get("jti"), claims.get("iat")
+        known: dict[str, Json] = {}
+        if token_id is not None:
+            known["jti"] = str(token_id)
+        if isinstance(issued_at, int | float):
+            known["iat"] = float(max(-_LARGEST, min(issued_at, _LARGEST)))
+        return encode_json(known)
 
 
 def decode_session(id: SessionId, data: bytes) -> tuple[RecoverySession, CommandPositions]:

@@ -37,6 +37,17 @@ class Notes(SocketIOGateway):
         self.noted.append(number)
 
 
+class UnknownAnswers(RecordingTransport):
+    """Fails if it is asked when its client has last answered, which a recovery session depends on."""
+
+    failing = False
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "answered_at" and self.failing:
+            raise LookupError("of the transport")
+        return super().__getattribute__(name)
+
+
 @asynccontextmanager
 async def opened(handshake: Handshake) -> AsyncIterator[tuple[Realtime, Notes, Connection]]:
     gateway = Notes()
@@ -74,3 +85,18 @@ async def test_queued_events_are_dropped_only_if_the_server_ended_the_connection
         gateway.go.set()
         await realtime.tasks.until_idle()
         assert gateway.noted == noted
+
+
+async def test_a_connection_leaves_its_rooms_also_if_its_recovery_session_cannot_be_kept() -> None:
+    gateway = Notes()
+    async with Realtime(gateways=[gateway], settings=Settings(presence_grace=0.0)) as realtime:
+        transport = UnknownAnswers(gateway=gateway)
+        connection = await gateway.open(Handshake(gateway="/", auth={"recovery": True}), transport)
+        await connection.join("room")
+        assert (await realtime.broadcaster.broadcast_to_room("room", "news")).delivered_locally == 1
+        transport.failing = True
+        gateway.disconnected(internal(connection), "transport close")
+        assert connection.closed
+        assert (await realtime.broadcaster.broadcast_to_room("room", "news")).delivered_locally == 0
+        await realtime.tasks.until_idle()
+        assert await realtime.broadcaster.online_users() == set()

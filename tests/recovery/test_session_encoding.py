@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 
 import pytest
@@ -28,8 +29,21 @@ def test_a_session_is_the_same_when_it_is_read() -> None:
     assert decode_session(kept.id, encode_session(kept, CARRIED_OUT)) == (kept, CARRIED_OUT)
 
 
-@pytest.mark.parametrize("more", [{}, {"a set": {1}}, {"a text": "\ud800"}, {"a number": 2**70}])
-@pytest.mark.parametrize("claims", [{"jti": "t", "iat": time.time()}, {"jti": 5, "iat": 2**70}, {}])
+@pytest.mark.parametrize(
+    "more", [{}, {"a set": {1}}, {"a text": "\ud800"}, {"a number": 2**70}, {"an object": object()}]
+)
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"jti": "t", "iat": time.time()},
+        {"jti": 5, "iat": 2**70},
+        {"jti": None, "iat": 10**400},
+        {"iat": -(10**400)},
+        {"iat": math.nan},
+        {"iat": "late"},
+        {},
+    ],
+)
 def test_revocations_are_decided_as_before(claims: dict[str, Json], more: dict[str, Json]) -> None:
     identity = Identity(user_id="ann", claims=claims | more)
     kept = dataclasses.replace(session(), identity=identity)
