@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from asgi_realtime.client.errors import NotConnected, Refused
 from asgi_realtime.client.events import AnyEvent, Connected
 from asgi_realtime.client.link import Auth, End, Json, Session, fields_of
+from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.runtime.new_task import new_task
 
 logger = logging.getLogger("asgi_realtime.client")
@@ -57,6 +58,7 @@ class WebSocketLink:
     classes: Mapping[str, type[AnyEvent]]
     put: Callable[[AnyEvent], None]
     _socket: ClientConnection | None = None
+    _warnings: LogLimit = field(default_factory=LogLimit)
     _pings: deque[bool] = field(default_factory=deque)
     """For each ping that was not answered yet, whether the program has sent it."""
 
@@ -159,7 +161,9 @@ class WebSocketLink:
     def _read(self, message: str | bytes) -> None:
         frame = _frame(message)
         if frame is None:
-            logger.warning("the server sent a message that is no frame")
+            more = self._warnings.more()
+            if more is not None:
+                logger.warning("the server sent a message that is no frame%s", more)
             return
         if frame["type"] == "pong" and self._pings and not self._pings.popleft():
             self._note_position(frame)

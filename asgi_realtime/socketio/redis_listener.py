@@ -33,7 +33,7 @@ class RedisListener:
     Args:
         manager: a `RedisManager` or `AsyncRedisManager` of python-socketio. Its URL, options and channel are used.
         carry_out: carries a message out for the clients of this process. Raises `Refused`.
-        logger: gets one line for each outage, and one for each kind of refused message.
+        logger: gets one line a minute about lost connections, and one for each kind of refused message.
 
     Raises:
         ConfigurationError: for a URL that cannot be used.
@@ -65,7 +65,6 @@ class RedisListener:
 
     async def _listen(self) -> None:
         delay = FIRST_BACK_OFF
-        reported = False
         while True:
             self._lost.clear()
             link: Link | None = None
@@ -78,7 +77,7 @@ class RedisListener:
                 while True:
                     async with asyncio.timeout(PING_EVERY):
                         await link.ask("PING", read=lambda reply: None)
-                    delay, reported = FIRST_BACK_OFF, False
+                    delay = FIRST_BACK_OFF
                     try:
                         async with asyncio.timeout(PING_EVERY):
                             await self._lost.wait()
@@ -86,10 +85,11 @@ class RedisListener:
                         continue
                     raise LinkLost("Redis closed the connection")
             except (LinkLost, hiredis.ReplyError, ConfigurationError, TimeoutError) as error:
-                if not reported:
+                more = self._failures.more("lost")
+                if more is not None:
                     reason = (link.refusal if link is not None else None) or str(error) or "no answer"
-                    self._logger.warning("channel %s of python-socketio: %s; connecting again", self._channel, reason)
-                reported = True
+                    text = "channel %s of python-socketio: %s; connecting again%s"
+                    self._logger.warning(text, self._channel, reason, more)
             finally:
                 self._link = None
                 if link is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from asgi_realtime import Connection, Disconnect, Frame, RealtimeMiddleware, create_token
 from asgi_realtime.client import Closed, Connected, NotConnected, Reconnection, Refused
@@ -177,6 +177,30 @@ async def test_clients_come_back_to_a_proxy_that_is_busy(serve: Serve, status: i
         proxy.drop(1.0)
         await client.expect(Connected)
     assert (sent, next(attempts)) == ([status], 4)
+
+
+async def test_messages_that_are_no_frames_are_one_line_in_the_log(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = middleware()
+
+    async def noisy(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_noise(message: Message) -> None:
+            await send(message)
+            if message["type"] == "websocket.send":
+                for _ in range(100):
+                    await send({"type": "websocket.send", "text": "no JSON"})
+                await send({"type": "websocket.close", "code": 1008})
+
+        await app(scope, receive, send_noise if scope["type"] == "websocket" else send)
+
+    server = await serve(noisy)
+    async with counters_client(server.url) as client:
+        await client.expect(Connected)
+        with pytest.raises(Closed):
+            await client.expect(Connected)
+    lines = [record for record in caplog.records if "no frame" in record.getMessage()]
+    assert len(lines) == 1
 
 
 async def test_a_function_for_tokens_that_fails_is_called_again(serve: Serve) -> None:

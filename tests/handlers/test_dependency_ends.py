@@ -253,6 +253,33 @@ async def test_a_plain_generator_that_fails_too_late_is_logged(caplog: pytest.Lo
     assert "slow failed after its event was given up" in caplog.text
 
 
+async def test_plain_generators_that_fail_too_late_are_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    may_fail, failed = threading.Event(), threading.Semaphore(0)
+
+    def slow() -> Iterator[None]:
+        if may_fail.wait(10):
+            failed.release()
+            raise OSError("no connection")
+        yield
+
+    gateway = SocketIOGateway("/", limits=Limits(handler_timeout=0.05))
+
+    @gateway.on("slow")
+    async def handle(slow: Annotated[None, Depends(slow)]) -> None: ...
+
+    async with RealtimeTestClient(app_of(gateway)) as app:
+        async with app.connect(token=app.token("ann")) as ann:
+            for _ in range(10):
+                assert (await ann.call("slow"))["code"] == "INTERNAL"
+            may_fail.set()
+            for _ in range(10):
+                assert await asyncio.to_thread(failed.acquire, timeout=10)
+            await until(lambda: "no connection" in caplog.text)
+    lines = [record.getMessage() for record in caplog.records if "given up" in record.getMessage()]
+    assert len(lines) == 1
+    assert lines[0].endswith("slow failed after its event was given up: OSError('no connection')")
+
+
 async def test_a_generator_resets_the_context_variables_that_it_has_set() -> None:
     request = ContextVar("request", default="none")
     values: list[str] = []

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.host_threads import start_in_thread
-
-logger = logging.getLogger("asgi_realtime")
 
 
 class ThreadGenerator:
@@ -26,11 +24,13 @@ class ThreadGenerator:
     Args:
         manager: the generator, by `contextlib.contextmanager`.
         name: what it is, for the log.
+        failures: gets what the caller cannot be told. It is called in threads.
     """
 
-    def __init__(self, manager: AbstractContextManager[Any], name: str) -> None:
+    def __init__(self, manager: AbstractContextManager[Any], name: str, failures: FailureLog) -> None:
         self._manager = manager
         self._name = name
+        self._failures = failures
         self._context = contextvars.copy_context()
         """Of both steps, so that the second one can reset a variable that the first one has set."""
         self._lock = threading.Lock()
@@ -85,13 +85,14 @@ class ThreadGenerator:
 
     def _log(self, error: BaseException) -> None:
         if not isinstance(error, asyncio.CancelledError):
-            logger.error("%s failed after its event was given up", self._name, exc_info=error)
+            self._failures.failed(None, f"{self._name} failed after its event was given up", error)
 
 
 def thread_generator(make: Callable[..., AbstractContextManager[Any]], name: str) -> Callable[..., ThreadGenerator]:
     """Return what makes a `ThreadGenerator` from the arguments of the generator function."""
+    failures = FailureLog()
 
     def managed(*arguments: Any, **named: Any) -> ThreadGenerator:
-        return ThreadGenerator(make(*arguments, **named), name)
+        return ThreadGenerator(make(*arguments, **named), name, failures)
 
     return managed
