@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from asgi_realtime.runtime import time_source
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import UserId
@@ -30,6 +31,7 @@ class Revocations:
     ) -> None:
         self._tokens: _ExpiringMap[str] = _ExpiringMap(ttl, capacity, clock)
         self._users: _ExpiringMap[UserId] = _ExpiringMap(ttl, capacity, clock)
+        self._failures = FailureLog()
 
     @property
     def ttl(self) -> float:
@@ -65,11 +67,16 @@ class Revocations:
     def is_revoked(self, identity: Identity) -> bool:
         """Whether this identity must not connect, or must be disconnected.
 
-        A token without `iat` counts as issued before every revocation of its user.
+        A token without `iat` counts as issued before every revocation of its user. If the id of a token cannot be read
+        while tokens are revoked, it counts as revoked, and that is logged.
         """
         if self._tokens:  # the claims are decoded on every access
-            jti = identity.claims.get("jti")
-            if jti is not None and self._tokens.get(str(jti)) is not None:
+            try:
+                jti = identity.claims.get("jti")
+                if jti is not None and self._tokens.get(str(jti)) is not None:
+                    return True
+            except Exception as error:  # of an object of the host. The other connections must be checked too
+                self._failures.failed(None, "the id of a token cannot be read, so it counts as revoked", error)
                 return True
         issued_before = self._users.get(identity.user_id)
         if issued_before is None:

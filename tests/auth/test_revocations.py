@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +33,26 @@ def test_the_id_of_a_token_may_be_a_number() -> None:
     revocations = Revocations(ttl=60)
     revocations.revoke_token("7")
     assert revocations.is_revoked(identity(jti=7))
+
+
+class Unreadable:
+    """An id of a token that its class cannot show."""
+
+    def __str__(self) -> str:
+        raise LookupError("of the host")
+
+
+def test_a_token_whose_id_cannot_be_read_is_revoked_with_the_first_one(caplog: pytest.LogCaptureFixture) -> None:
+    unreadable = identity(jti=cast("Json", Unreadable()))
+    revocations = Revocations(ttl=60)
+    assert not revocations.is_revoked(unreadable)
+    revocations.revoke_token("j1")
+    for _ in range(3):
+        assert revocations.is_revoked(unreadable)
+    assert not revocations.is_revoked(identity(jti="j2"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "the id of a token cannot be read, so it counts as revoked: LookupError('of the host')"
+    ]
 
 
 def test_a_revoked_user_is_accepted_with_a_newer_token() -> None:
