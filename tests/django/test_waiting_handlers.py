@@ -46,7 +46,9 @@ async def test_handlers_and_on_connect_wait_for_rooms_of(one_thread: DjangoServe
 
 async def test_a_plain_and_an_async_handler_do_not_wait_for_each_other(one_thread: DjangoServer) -> None:
     async with member(one_thread) as first, member(one_thread) as second:
-        await first.send("become", "tea")
+        for ann in (first, second):  # `on_connect` of both has ended
+            await ann.send("become", "tea")
+            assert await ann.expect("rooms") == ["tea"]
         await first.send("count after follow")
         await first.expect("counting")
         await second.send("follow", "news")
