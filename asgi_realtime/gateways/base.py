@@ -6,6 +6,7 @@ three entry points: `open` and `disconnected` (see `ConnectionLifecycle`) and `r
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
@@ -43,6 +44,7 @@ from asgi_realtime.runtime.budgets import Budget
 from asgi_realtime.runtime.failed_start import FailedStart
 from asgi_realtime.runtime.host_calls import HostCall, check_plain_overrides, check_super_call, method_call
 from asgi_realtime.runtime.host_code import wrapped
+from asgi_realtime.runtime.host_threads import separate_threads
 from asgi_realtime.settings import Settings
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.publications import Publication
@@ -259,13 +261,17 @@ class Gateway(ConnectionLifecycle):
         function = wrapped(self.context.around_host_code, function)
         internal(connection).inbox.submit(functools.partial(self._guard, name, function, connection))
 
-    def run_in_background(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def run_in_background(self, name: str, work: Coroutine[Any, Any, None], *, awaited: bool = False) -> None:
         """Run a coroutine as a task that belongs to no connection. Its failure is logged under `name`.
 
         There is no time limit. Shutdown waits for it until `MEW_DRAIN_TIMEOUT` has passed, then cancels it.
+
+        `awaited`: handlers wait for it. Then its plain functions run in the threads of `rooms_of`, because handlers may
+        occupy all others, and it must not refresh rooms.
         """
         around = self.context.around_host_code
-        self.context.tasks.spawn(work if around is None else around.in_loop(work), name=name)
+        with separate_threads() if awaited else contextlib.nullcontext():
+            self.context.tasks.spawn(work if around is None else around.in_loop(work), name=name)
 
     async def enter_rooms(self, connection: Connection) -> None:
         """Put a connection into the rooms that `rooms_of` returns for it. Called in `on_connect`.

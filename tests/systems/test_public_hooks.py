@@ -55,8 +55,6 @@ def test_a_system_uses_no_private_part_of_a_gateway(system: Path) -> None:
 INTERNAL = {
     # Hosts choose their own form of times. These systems use the form of docs/reference/protocols.md.
     "asgi_realtime.values.timestamps.iso",
-    # Work in the background for which code that occupies a thread may wait. Only Chat has such work.
-    "asgi_realtime.runtime.host_threads.separate_threads",
     # A test's clock moves the times that these systems write. Hosts read the time as they like.
     "asgi_realtime.runtime.time_source",
 }

@@ -7,7 +7,6 @@ from collections import Counter, deque
 
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.runtime.host_calls import HostCall
-from asgi_realtime.runtime.host_threads import separate_threads
 from asgi_realtime.systems.chat.service import Delivery
 
 _BATCH = 1_000
@@ -38,8 +37,7 @@ class Deliveries:
         self._unreported[delivery.user_id] += 1
         if not self._reporting:
             self._reporting = True
-            with separate_threads():  # `reported` may be awaited by code that occupies a thread
-                self._gateway.run_in_background("deliveries", self._report())
+            self._gateway.run_in_background("deliveries", self._report(), awaited=True)  # by `reported`
 
     async def reported(self, user_id: str) -> None:
         """Return when every delivery to this user was reported, or its report has failed."""
