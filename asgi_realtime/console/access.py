@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.host_calls import HostCall
+from asgi_realtime.runtime.tasks import contained
 from asgi_realtime.values.handshake import Handshake
 
 COOKIE: Final = "realtime_console"
@@ -79,7 +80,7 @@ class Access:
         Raises what the host's check raised.
         """
         found = self._read(handshake.cookies.get(COOKIE, ""))
-        if found is None and self._check is not None and await self._check(handshake) is True:
+        if found is None and self._check is not None and await contained(self._check(handshake)) is True:
             return Session(secrets.token_hex(8), self._clock() + self.seconds)
         return found
 

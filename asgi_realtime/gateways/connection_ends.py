@@ -16,7 +16,7 @@ from asgi_realtime.limits import Limits
 from asgi_realtime.runtime.begun_task import begin_task
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
-from asgi_realtime.runtime.tasks import ends_this_task
+from asgi_realtime.runtime.tasks import HOST_ERRORS, ends_this_task
 from asgi_realtime.values.ids import GatewayName, UserId
 
 
@@ -134,7 +134,7 @@ class ConnectionEnds(RecoveryRules):
         try:
             async with asyncio.timeout(self.limits.handler_timeout):
                 await hook(*arguments)
-        except (Exception, asyncio.CancelledError) as error:
+        except HOST_ERRORS as error:
             if ends_this_task(error):
                 raise
             first = arguments[0] if arguments and isinstance(arguments[0], Connection) else None

@@ -24,7 +24,7 @@ from asgi_realtime.recovery.unbroken_claim import unbroken_claim
 from asgi_realtime.runtime.coroutines import run_with_timeout
 from asgi_realtime.runtime.host_calls import HostCall
 from asgi_realtime.runtime.inbox import Inbox
-from asgi_realtime.runtime.tasks import ends_this_task
+from asgi_realtime.runtime.tasks import HOST_ERRORS, ends_this_task
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import ConnectionId
@@ -60,7 +60,7 @@ class ConnectionLifecycle(ConnectionEnds):
             raise self._not_available() from None
 
     def connection_opened(self, connection: Connection) -> None:
-        """The client is connected, and what `on_connect` sent was written. Must not wait, nor raise."""
+        """The client is connected, and what `on_connect` sent was written. Must not wait. What it raises is logged."""
 
     # Entry points of the transports
 
@@ -89,14 +89,17 @@ class ConnectionLifecycle(ConnectionEnds):
             self._metrics.refused("DISCONNECT")
             context.refusals.refused(self.name, f"the application closed it with {disconnect.code}")
             raise Refusal.ended(disconnect.code, disconnect.reason) from None
-        except (Exception, asyncio.CancelledError) as error:
+        except HOST_ERRORS as error:
             if ends_this_task(error):
                 raise
             self._metrics.refused("INTERNAL")
             self._failures.failed(self.name, "connecting failed", error)
             raise Refusal("internal error", code="INTERNAL") from None
         self._metrics.opened()
-        self.connection_opened(connection.public)
+        try:
+            self.connection_opened(connection.public)
+        except HOST_ERRORS as error:
+            self._failures.failed(self.name, "connection_opened failed", error, connection=connection)
         return connection.public
 
     async def _let_in(self, handshake: Handshake, transport: ClientTransport) -> InternalConnection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -38,7 +37,7 @@ from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.inbox import Pending
 from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.runtime.loop_bridge import LoopBridge
-from asgi_realtime.runtime.tasks import ends_this_task
+from asgi_realtime.runtime.tasks import HOST_ERRORS, ends_this_task
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.json import Json
 
@@ -214,7 +213,7 @@ class Dispatcher(DeclaredHandlers):
                 elif done.value is not None and not self.acknowledges:
                     self._report_unused(event, done.value)
                 return None
-        except (Exception, asyncio.CancelledError) as error:
+        except HOST_ERRORS as error:
             self._failed(error, connection, event, sent, acknowledge)
             return None
         rest = resume_within(self._handler_timeout, work, waiting)
@@ -235,7 +234,7 @@ class Dispatcher(DeclaredHandlers):
                 acknowledge(answer_values(result))
             elif result is not None and not self.acknowledges:
                 self._report_unused(event, result)
-        except (Exception, asyncio.CancelledError) as error:
+        except HOST_ERRORS as error:
             self._failed(error, connection, event, sent, acknowledge)
         finally:
             if self._event_metrics.on:

@@ -42,6 +42,7 @@ from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.coroutines import resume_within
 from asgi_realtime.runtime.fair_turns import TextTurn
 from asgi_realtime.runtime.inbox import Pending
+from asgi_realtime.runtime.tasks import HOST_ERRORS
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.text import is_longer
 
@@ -176,7 +177,7 @@ class PlainEvents:
         began = 0.0 if self._metrics is None else perf_counter()
         try:
             await resume_within(self._handler_timeout, work, waiting)
-        except (Exception, asyncio.CancelledError) as error:
+        except HOST_ERRORS as error:
             self._outcomes.fail(error, connection, *turn.failed)
         finally:
             if self._metrics is not None:
@@ -236,7 +237,7 @@ class PlainEvents:
                         acknowledge(answer_values(result))
                     elif result is not None and outcomes.report_unused is not None:
                         outcomes.report_unused(name, result)
-            except (Exception, asyncio.CancelledError) as error:
+            except HOST_ERRORS as error:
                 turn.failed = name, sent if call is None else [_read(payload)], acknowledge
                 outcomes.fail(error, connection, *turn.failed)
             # Is there another one, and would it find everything as new?

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
@@ -19,6 +20,7 @@ from asgi_realtime.metrics.recorded import Histogram
 from asgi_realtime.protocols.dialect import Dialect
 from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.failure_log import FailureLog
+from asgi_realtime.runtime.tasks import HOST_ERRORS
 from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.publications import Publication, Subscription, ToRoom
 
@@ -121,15 +123,18 @@ class Mount:
         The function is the host's. If it raises, that is logged, and the connection does not get the publication: what
         a filter keeps back may be what a client must not see. All others get it.
 
-        Raises what the filter itself raises.
+        Raises what the filter itself raises, if it is an `Exception`, and else a `RuntimeError`.
         """
-        takes = None if self.recipient_filter is None else self.recipient_filter(publication)
+        try:
+            takes = None if self.recipient_filter is None else self.recipient_filter(publication)
+        except (SystemExit, asyncio.CancelledError) as error:
+            raise RuntimeError(f"recipient_filter raised {type(error).__name__}") from error
         return None if takes is None else functools.partial(self._asked, takes)
 
     def _asked(self, takes: Takes, connection: Connection) -> bool:
         try:
             return takes(connection)
-        except Exception as error:
+        except HOST_ERRORS as error:
             self._failures.failed(connection.gateway, "recipient_filter failed", error, connection=connection)
             return False
 

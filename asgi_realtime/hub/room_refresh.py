@@ -14,7 +14,7 @@ from asgi_realtime.hub.subscriptions import UNAVAILABLE
 from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.runtime.host_threads import MOST_SEPARATE, separate_threads
 from asgi_realtime.runtime.http_errors import refusal_of
-from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.runtime.tasks import HOST_ERRORS, Tasks
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import RoomName, id_from_host
 
@@ -89,7 +89,7 @@ class Refresher:
             connection.granted = frozenset(granted)
             for change in refresh.changes:
                 change()
-        except (Exception, asyncio.CancelledError) as error:
+        except HOST_ERRORS as error:
             if refresh.entering:
                 refresh.error = error
             elif not connection.closed:

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.recovery.returning_client import ReturningClient
-from asgi_realtime.runtime.tasks import Tasks
+from asgi_realtime.runtime.tasks import HOST_ERRORS, Tasks, ends_this_task
 
 
 async def unbroken_claim(
@@ -21,6 +20,7 @@ async def unbroken_claim(
 
     Raises:
         BrokerUnavailable: as `SessionClaims.claim`.
+        BaseException: what the host's `recovered_identity` raised.
     """
     claiming = tasks.spawn(_outcome(claim), name="claiming a recovery session")
     try:
@@ -28,20 +28,22 @@ async def unbroken_claim(
     except asyncio.CancelledError:
         claiming.add_done_callback(lambda done: _put_back(done, put_back))
         raise
-    if isinstance(outcome, BrokerUnavailable):
+    if isinstance(outcome, BaseException):
         raise outcome
     return outcome
 
 
-async def _outcome(claim: Coroutine[Any, Any, ReturningClient | None]) -> ReturningClient | BrokerUnavailable | None:
+async def _outcome(claim: Coroutine[Any, Any, ReturningClient | None]) -> ReturningClient | BaseException | None:
     try:
         return await claim
-    except BrokerUnavailable as error:  # a task that raises is logged
+    except HOST_ERRORS as error:  # a task that raises is logged
+        if ends_this_task(error):
+            raise
         return error
 
 
 def _put_back(
-    claiming: asyncio.Task[ReturningClient | BrokerUnavailable | None], put_back: Callable[[ReturningClient], None]
+    claiming: asyncio.Task[ReturningClient | BaseException | None], put_back: Callable[[ReturningClient], None]
 ) -> None:
     client = None if claiming.cancelled() or claiming.exception() is not None else claiming.result()
     if isinstance(client, ReturningClient):

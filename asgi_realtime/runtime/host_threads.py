@@ -118,13 +118,14 @@ def start_in_thread(function: Callable[..., T], *arguments: Any) -> asyncio.Futu
 
 
 def call_for_future(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function whose result goes into a future, which cannot hold a `StopIteration`.
+    """Call a function whose result goes into a future.
 
     Raises:
-        RuntimeError: instead of `StopIteration`. In Python 3.11 the caller would wait for ever.
+        RuntimeError: instead of `StopIteration`, which a future cannot hold: in Python 3.11 the caller would wait for
+            ever. And instead of `SystemExit`, which would end the event loop: see `HOST_ERRORS`.
         BaseException: whatever else the function raises.
     """
     try:
         return function(*arguments)
-    except StopIteration as error:
-        raise RuntimeError("a function of the host raised StopIteration") from error
+    except (StopIteration, SystemExit) as error:
+        raise RuntimeError(f"a function of the host raised {type(error).__name__}") from error

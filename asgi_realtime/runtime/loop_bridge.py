@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from asgi_realtime.runtime.new_task import new_task
+from asgi_realtime.runtime.tasks import contained
 from asgi_realtime.runtime.waiting_thread import WaitingThread
 
 T = TypeVar("T")
@@ -61,12 +62,13 @@ class _Call(Generic[T]):
         if self._ended:
             self._work.close()
             return
-        self.task = new_task(self._work)
+        self.task = new_task(contained(self._work))
         self.task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[T]) -> None:
         if not task.cancelled():
             task.exception()  # avoids asyncio's warning if the thread waits no longer
+        self._work.close()  # if the task was cancelled before its first step
         self._ended = True
         self._wake(task)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, TypeVar
 
 from asgi_realtime.runtime.failure_log import FailureLog
@@ -14,6 +14,14 @@ T = TypeVar("T")
 
 STOPPED: Final = "the process stops"
 """The message of a `CancelledError` of `aclose`."""
+
+HOST_ERRORS: Final = (Exception, asyncio.CancelledError, SystemExit)
+"""What a call of host code may raise without an end of more than that call.
+
+`ends_this_task` says whether a `CancelledError` is the host's own. asyncio ends the event loop if a task raises
+`SystemExit`. So `sys.exit()` in a handler, or in a parser of arguments that it calls, would end the connections of all
+clients. `KeyboardInterrupt` is not among them: Ctrl-C must end the process, whatever code it interrupts.
+"""
 
 
 class Tasks:
@@ -47,6 +55,18 @@ class Tasks:
         self._own(task)
         if endless:
             self._endless.add(task)
+        return task
+
+    def spawn_host(self, work: Coroutine[Any, Any, T], *, name: str, endless: bool = False) -> asyncio.Task[T]:
+        """`spawn` for a coroutine of the host, which may raise any of `HOST_ERRORS`.
+
+        Raises:
+            TypeError: it is no coroutine.
+        """
+        if not asyncio.iscoroutine(work):
+            raise TypeError(f"a coroutine was expected, got {work!r}")
+        task = self.spawn(contained(work), name=name, endless=endless)
+        task.add_done_callback(lambda _: work.close())  # if the task was cancelled before its first step
         return task
 
     def _own(self, task: asyncio.Task[Any]) -> None:
@@ -89,3 +109,18 @@ def ends_this_task(error: BaseException) -> bool:
     """Whether an error is the cancellation of the current task. If not, host code awaited a cancelled future."""
     task = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+async def contained(work: Awaitable[T]) -> T:
+    """Await host code where what it raises ends a task.
+
+    Raises:
+        RuntimeError: instead of `SystemExit`, and of a `CancelledError` that is not the cancellation of this task.
+        BaseException: whatever else it raises.
+    """
+    try:
+        return await work
+    except (SystemExit, asyncio.CancelledError) as error:
+        if ends_this_task(error):
+            raise
+        raise RuntimeError(f"code of the host raised {type(error).__name__}") from error

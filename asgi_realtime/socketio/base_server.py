@@ -201,7 +201,7 @@ class BaseServer:
         """Run a coroutine function in the background until the server stops. A failure is logged."""
         tasks = self._tasks if self._context is None else self._context.tasks
         name = f"background task {getattr(target, '__name__', '')}"
-        return tasks.spawn(target(*args, **kwargs), name=name, endless=True)
+        return tasks.spawn_host(target(*args, **kwargs), name=name, endless=True)
 
     # Look-ups
 

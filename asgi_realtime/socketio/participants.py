@@ -284,7 +284,7 @@ class Participants:
             if inspect.isawaitable(result):
                 await result
 
-        self._context.tasks.spawn(call(), name=f"callback {getattr(callback, '__name__', '')}")
+        self._context.tasks.spawn_host(call(), name=f"callback {getattr(callback, '__name__', '')}")
 
 
 def _target(rooms: Sequence[str] | None) -> Target | None:

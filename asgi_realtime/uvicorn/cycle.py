@@ -190,7 +190,7 @@ class WebSocketCycle:
                 logger.error("ASGI callable should return None, but returned '%s'.", result)
         except ClientDisconnected:
             pass
-        except Exception:
+        except (Exception, SystemExit):  # as in uvicorn: `sys.exit()` for one client does not end the others
             logger.exception("Exception in ASGI application\n")
             code = 1011
         except BaseException:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from asgi_realtime.console.access import COOKIE, Access
@@ -84,6 +86,14 @@ async def test_the_hosts_check_must_return_true() -> None:
     assert not mine.is_secret("")
     for who, admitted in (("operator", True), ("guest", False), ("user", False)):
         assert (await mine.session(Handshake(cookies={"who": who})) is not None) is admitted
+
+
+async def test_a_check_that_exits_is_an_error_of_its_request() -> None:
+    async def check(handshake: Handshake) -> bool:
+        sys.exit("not the server")
+
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        await Access(secret=None, check=check, path="/console", seconds=60).session(Handshake())
 
 
 def test_an_address_may_fail_a_few_times_and_then_waits() -> None:

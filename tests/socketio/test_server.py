@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -240,11 +241,17 @@ async def test_calls_and_callbacks(serve: Serve, node: Node) -> None:
         await sio.call("ask")
 
 
-async def test_a_failing_callback_affects_no_client(serve: Serve, node: Node, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("exits", [False, True])
+async def test_a_failing_callback_affects_no_client(
+    exits: bool, serve: Serve, node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
     sio, app = made()
     called = asyncio.Event()
 
-    def fails() -> None:  # the client sends two values
+    def fails(*values: Json) -> None:
+        if exits:
+            sys.exit("one of its callbacks")
+        assert not values, "the client sends two values"
         called.set()
 
     client = await node.connect((await serve(app)).url)

@@ -53,7 +53,7 @@ class Deliveries:
                 try:
                     async with asyncio.timeout(self._gateway.limits.handler_timeout):
                         await self._messages_delivered(batch)
-                except (Exception, asyncio.CancelledError) as error:
+                except (Exception, asyncio.CancelledError, SystemExit) as error:
                     if _is_cancelled():
                         raise
                     # Those messages will be delivered again.
