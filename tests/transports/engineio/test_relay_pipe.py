@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -14,9 +15,10 @@ LARGEST = 1_000_000
 
 
 class Ends:
-    """The two ends of a relay, with the messages between them."""
+    """The two ends of a relay, with the messages between them. `delayed`: messages arrive with `arrive`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, delayed: bool = False) -> None:
+        self._held: list[Callable[[], None]] | None = [] if delayed else None
         self.in_flight = self.most_in_flight = 0
         self.left = Pipe(part=self._part, credit=self._no_credit, largest=LARGEST)
         self.right = Pipe(part=self._part, credit=self._credit, largest=LARGEST)
@@ -25,11 +27,22 @@ class Ends:
         assert len(data) <= PART
         self.in_flight += len(data) + OVERHEAD
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        self.right.receive_part(kind, data, more)
+        self._deliver(lambda: self.right.receive_part(kind, data, more))
 
     def _credit(self, size: int) -> None:
         self.in_flight -= size
-        self.left.receive_credit(size)
+        self._deliver(lambda: self.left.receive_credit(size))
+
+    def _deliver(self, message: Callable[[], None]) -> None:
+        if self._held is None:
+            message()
+        else:
+            self._held.append(message)
+
+    def arrive(self) -> None:
+        """Deliver the messages that are held, and those that they cause."""
+        while self._held:
+            self._held.pop(0)()
 
     def _no_credit(self, size: int) -> None:
         raise AssertionError("nothing is sent to this end")
@@ -65,6 +78,23 @@ async def test_sending_waits_for_the_other_end() -> None:
     for _ in range(WINDOW // PART):
         await ends.right.receive()
     await blocked
+
+
+@pytest.mark.parametrize("kind", ["t", "c"])
+async def test_an_event_whose_sending_is_cancelled_leaves_the_next_one_whole(kind: str) -> None:
+    ends = Ends(delayed=True)
+    sending = asyncio.create_task(ends.left.send("t", b"x" * 2 * WINDOW))
+    await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    ends.arrive()
+    next_one = Event(kind, b"y" * 2 * PART)
+    await ends.left.send(*next_one)
+    ends.arrive()
+    assert await ends.right.receive() == next_one
+    ends.arrive()
+    assert ends.in_flight < WINDOW // 4  # the parts of the cancelled event count no longer
 
 
 async def test_the_end_wakes_who_sends_and_who_receives() -> None:

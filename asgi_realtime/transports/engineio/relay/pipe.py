@@ -15,6 +15,8 @@ OVERHEAD: Final = 64
 """Bytes that each message counts in addition to its data, so that empty messages have a limit too."""
 _CREDIT: Final = WINDOW // 4
 """Bytes after which the other end gets credit: short relays need none."""
+_CUT: Final = ""
+"""The kind of a part that only ends an event whose `send` was cancelled after some of its parts."""
 
 
 class Event(NamedTuple):
@@ -43,6 +45,7 @@ class Pipe:
         "_largest",
         "_part",
         "_partial",
+        "_partial_kind",
         "_queue",
         "_queued",
         "_taken",
@@ -64,6 +67,7 @@ class Pipe:
         self._queue: deque[tuple[Event, int] | None] = deque()
         self._queued = 0  # bytes of complete events
         self._partial = bytearray()
+        self._partial_kind = _CUT
         self._taken = 0  # bytes that no credit was sent for
         self._waiting: set[asyncio.Future[None]] = set()
         self.on_change: Callable[[], None] | None = None
@@ -83,19 +87,27 @@ class Pipe:
         return bool(self._queue) and self._queue[-1] is None
 
     async def send(self, kind: str, data: bytes) -> None:
-        """Send an event. Waits while too much is in flight.
+        """Send an event. Waits while too much is in flight. If it is cancelled, the other end does not get the event.
 
         Raises:
             PipeEnded: the relay has ended.
         """
         for start in range(0, len(data) or 1, PART):
             piece = data[start : start + PART]
-            while self._in_flight > 0 and self._in_flight + len(piece) + OVERHEAD > WINDOW and not self.over:
-                await self._change()
+            try:
+                while self._in_flight > 0 and self._in_flight + len(piece) + OVERHEAD > WINDOW and not self.over:
+                    await self._change()
+            except asyncio.CancelledError:
+                if start and not self.over:
+                    self._send_part(_CUT, b"", True)
+                raise
             if self.over:
                 raise PipeEnded("the relay has ended")
-            self._in_flight += len(piece) + OVERHEAD
-            self._part(kind, piece, start + PART < len(data))
+            self._send_part(kind, piece, start + PART < len(data))
+
+    def _send_part(self, kind: str, data: bytes, more: bool) -> None:
+        self._in_flight += len(data) + OVERHEAD
+        self._part(kind, data, more)
 
     async def receive(self) -> Event | None:
         """The next event. None: the relay has ended."""
@@ -111,13 +123,15 @@ class Pipe:
         return event
 
     def receive_part(self, kind: str, data: bytes, more: bool) -> None:
-        """A part has come.
+        """A part has come. If it has another kind than the parts before it, their event is dropped.
 
         Raises:
             ValueError: an event is too large, or the other end does not keep to the window.
         """
         if self.over:
             return
+        if kind != self._partial_kind:
+            self._partial, self._partial_kind = bytearray(), kind
         if len(self._partial) + len(data) > self._largest or self._queued > WINDOW + self._largest:
             raise ValueError("a relayed event is too large")
         size = len(data) + OVERHEAD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from http import HTTPStatus
 
 import msgspec
@@ -90,13 +91,20 @@ async def _write(pipe: Pipe, send: Send, ended: Interrupt) -> None:
     """Pass on what the client is to receive, until the close."""
     try:
         while (event := await pipe.receive()) is not None and event.kind != CLOSE:
-            if event.kind == TEXT:
-                await send({"type": "websocket.send", "text": event.data.decode()})
-            else:
-                await send({"type": "websocket.send", "bytes": event.data})
+            if not await _sent(send, event):
+                return
         code, reason = (1012, "the process of this session has ended") if event is None else decode_close(event.data)
-        await close_websocket(send, code, reason)
-    except Exception:  # each server raises errors of its own when the client is gone
-        pass
+        with contextlib.suppress(Exception):  # as in `_sent`
+            await close_websocket(send, code, reason)
     finally:
         ended()
+
+
+async def _sent(send: Send, event: Event) -> bool:
+    """Send a message to the client. False: it has gone."""
+    content = {"text": event.data.decode()} if event.kind == TEXT else {"bytes": event.data}
+    try:
+        await send({"type": "websocket.send", **content})
+    except Exception:  # each server raises errors of its own when the client is gone
+        return False
+    return True
