@@ -35,7 +35,9 @@ class Answers(Protocol):
         """
 
     async def keep(self, key: EventKey, answer: bytes) -> None:
-        """Keep the answer to an event that was claimed. Never raises `BrokerUnavailable`.
+        """Keep the answer to an event that was claimed, unless there is one already. Never raises `BrokerUnavailable`.
+
+        The claim may have ended or been lost: then another process may have handled the event too.
 
         If the call is cancelled, the answer is kept in this process.
         """

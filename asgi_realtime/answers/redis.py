@@ -26,7 +26,7 @@ _ANSWERED: Final = 1
 class RedisAnswers:
     """`Answers` of one gateway, shared by its processes.
 
-    An answer that Redis did not take is kept in this process.
+    An answer that Redis did not take, because it is away, is kept in this process.
 
     Args:
         links: the connections of this process.

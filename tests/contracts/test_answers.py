@@ -90,6 +90,11 @@ class RedisEnvironment:
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds / 100)
 
+    def lose_data(self, server: RedisServerProcess) -> None:
+        """Remove all keys of these processes."""
+        with server.client() as client:
+            client.delete(*client.scan_iter(f"{self._prefix}:*"))
+
     def limits(
         self, *, ttl: float = 300.0, answers: int = 1_000, most_bytes: int = 1_000_000, timeout: float = 3_000.0
     ) -> Limits:
@@ -208,9 +213,47 @@ async def test_the_claim_of_a_process_that_died_ends(redis: RedisEnvironment) ->
         first, second = one.answers(limits), other.answers(limits)
         assert await first.claim(key(1)) is None
         assert await asyncio.wait_for(second.claim(key(1)), 10) is None
-        await first.keep(key(1), b"too late")
         await second.keep(key(1), b"b")
-        assert await first.claim(key(1)) == b"b"
+        await first.keep(key(1), b"too late")
+        assert [await each.claim(key(1)) for each in (first, second)] == [b"b", b"b"]
+
+
+async def test_of_two_calls_that_claimed_an_event_the_first_answer_is_kept(redis: RedisEnvironment) -> None:
+    limits = redis.limits(timeout=10.0)
+    async with redis.process() as one, redis.process() as other:
+        first, second = one.answers(limits), other.answers(limits)
+        for number in (1, 2):
+            assert await first.claim(key(number)) is None
+            assert await asyncio.wait_for(second.claim(key(number)), 10) is None
+            await first.keep(key(number), b"late, but the first")
+        await second.keep(key(1), b"b")
+        second.release(key(2))
+        for number in (1, 2):
+            assert [await each.claim(key(number)) for each in (first, second)] == [b"late, but the first"] * 2
+
+
+async def test_an_answer_is_kept_although_redis_has_lost_the_claim(redis_process: RedisServerProcess) -> None:
+    redis = RedisEnvironment(redis_process.url)
+    async with redis.process() as one, redis.process() as other:
+        first, second = one.answers(redis.limits()), other.answers(redis.limits())
+        assert await first.claim(key(1)) is None
+        redis.lose_data(redis_process)
+        await first.keep(key(1), b"a")
+        assert [await each.claim(key(1)) for each in (first, second)] == [b"a", b"a"]
+
+
+async def test_the_limits_remove_no_claim_of_a_handler_that_runs(redis: RedisEnvironment) -> None:
+    limits = redis.limits(answers=3, most_bytes=35)
+    async with redis.process() as one, redis.process() as other:
+        first, second = one.answers(limits), other.answers(limits)
+        assert await first.claim(key(1)) is None
+        for number in range(2, 7):
+            await handled(second, key(number), b"x" * 10)
+        again = asyncio.ensure_future(second.claim(key(1)))
+        assert [await first.claim(key(number)) for number in (5, 6)] == [b"x" * 10] * 2
+        assert await first.claim(key(4)) is None, "claims count too"
+        await first.keep(key(1), b"a")
+        assert await asyncio.wait_for(again, 10) == b"a"
 
 
 async def test_a_cancelled_claim_is_no_claim(redis: RedisEnvironment) -> None:

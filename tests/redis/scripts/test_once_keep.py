@@ -18,15 +18,16 @@ def kept(scripts: ScriptRedis) -> list[str]:
     return [event.decode() for event in scripts.client.zrange(names(scripts)[1], 0, -1)]
 
 
-def test_an_answer_is_kept_for_a_valid_claim_only(scripts: ScriptRedis) -> None:
-    assert keep(scripts, "1:a", "c-one", b"without a claim") == 0
-    claim(scripts, "1:a", "c-one")
-    make_older(scripts, "1:a", CLAIM_TTL)
-    claim(scripts, "1:a", "c-two")
-    assert keep(scripts, "1:a", "c-one", b"too late") == 0
-    assert keep(scripts, "1:a", "c-two", b"in time") == 1
-    assert keep(scripts, "1:a", "c-two", b"again, because the reply was lost") == 0
-    assert claim(scripts, "1:a", "c-three") == [1, b"in time"]
+def test_the_first_answer_is_kept_also_without_a_valid_claim(scripts: ScriptRedis) -> None:
+    assert keep(scripts, "1:a", "c-one", b"the claim is gone") == 1
+    assert claim(scripts, "1:a", "c-two") == [1, b"the claim is gone"]
+    claim(scripts, "1:b", "c-one")
+    make_older(scripts, "1:b", CLAIM_TTL)
+    claim(scripts, "1:b", "c-two")
+    assert keep(scripts, "1:b", "c-one", b"late, but the first") == 1
+    assert keep(scripts, "1:b", "c-one", b"again, because the reply was lost") == 0
+    assert keep(scripts, "1:b", "c-two", b"the second") == 0
+    assert claim(scripts, "1:b", "c-three") == [1, b"late, but the first"]
 
 
 def test_a_claim_that_is_ended_leaves_nothing(scripts: ScriptRedis) -> None:
@@ -52,3 +53,13 @@ def test_too_many_and_too_old_answers_are_removed_and_the_bytes_are_counted(scri
     assert kept(scripts) == ["1:5"], "the newest is always kept"
     assert scripts.client.hget(names(scripts)[0], "") == b"1000"
     assert all(100_000 < scripts.client.pttl(name) <= 120_000 for name in names(scripts))
+
+
+def test_valid_claims_are_not_removed(scripts: ScriptRedis) -> None:
+    for event in ("1:a", "1:b", "1:c"):
+        claim(scripts, event, "c-one")
+    make_older(scripts, "1:b", CLAIM_TTL)
+    for number in range(3):
+        keep(scripts, f"1:{number}", "c", b"", most=3)
+    assert set(kept(scripts)) == {"1:a", "1:c", "1:2"}
+    assert [claim(scripts, event, "c-two") for event in ("1:a", "1:b", "1:c")] == [[2], [0], [2]]
