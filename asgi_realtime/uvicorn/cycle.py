@@ -40,6 +40,7 @@ class _Stage(enum.Enum):
     ACCEPTED = enum.auto()
     REFUSING = enum.auto()
     ENDED = enum.auto()
+    STOPPED = enum.auto()  # refused by the server, not by the application
 
 
 class WebSocketCycle:
@@ -149,7 +150,7 @@ class WebSocketCycle:
         """The server stops: refuse a WebSocket that is not accepted yet."""
         if self._stage is _Stage.CONNECTING:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
-            self._stage = _Stage.ENDED
+            self._stage = _Stage.STOPPED
             self.websocket_closed(1012, "")
 
     # For the application
@@ -250,6 +251,8 @@ class WebSocketCycle:
             if self._protocol.lost:
                 raise ClientDisconnected
             self._answer(kind, event)
+        elif self._stage is _Stage.STOPPED:
+            raise ClientDisconnected
         elif self._stage is _Stage.REFUSING and kind == "websocket.http.response.body":
             await self._drain()
             self._respond(event.get("body", b""), more=event.get("more_body", False))

@@ -16,7 +16,7 @@ import websockets
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
@@ -652,12 +652,22 @@ async def test_a_stopping_server_sends_its_close_code(answers: bool) -> None:
         assert await app.outcome() == [disconnect(1012)]
 
 
-async def test_a_stopping_server_accepts_no_client() -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"type": "websocket.accept"},
+        {"type": "websocket.close"},
+        {"type": "websocket.http.response.start", "status": 404, "headers": []},
+    ],
+)
+async def test_a_stopping_server_accepts_no_client(answer: Message, caplog: pytest.LogCaptureFixture) -> None:
     async def wait(scope: Scope, receive: Receive, send: Send) -> Any:
         event = await receive()
-        with pytest.raises(RuntimeError):
-            await send({"type": "websocket.accept"})
-        return event
+        try:
+            await send(answer)
+        except ClientDisconnected:
+            app.outcomes.append(event)
+            raise
 
     app = Application(wait, accept=False)
     async with serving(app) as server, connect(server.port) as client:
@@ -666,6 +676,7 @@ async def test_a_stopping_server_accepts_no_client() -> None:
         server.stopping.set()
         assert b" 503 " in await client.read_head()
         assert await app.outcome() == disconnect(1012)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_an_application_that_does_not_end_is_cancelled_after_the_graceful_timeout() -> None:
