@@ -176,10 +176,11 @@ class ConnectionLifecycle(ConnectionEnds):
         self,
         handshake: Handshake,
         identity: Identity,
-        transport: ClientTransport,
+        transport: Transport,
         positions: ConnectionPositions | None,
         returning: ReturningClient | None,
     ) -> InternalConnection:
+        """Make the connection, with what it needs before the hub has it."""
         return InternalConnection(
             id=self._new_id(identity) if returning is None else returning.session.connection_id,
             identity=identity,

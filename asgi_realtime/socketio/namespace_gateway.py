@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from asgi_realtime.connection.connection import Connection, InternalConnection, internal
+from asgi_realtime.connection.contracts import Transport
+from asgi_realtime.connection.positions import ConnectionPositions
 from asgi_realtime.errors import Disconnect, RateLimited, Refusal
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
 from asgi_realtime.limits import TOO_MANY_ATTEMPTS, Limits
 from asgi_realtime.protocols.dialect import Dialect
+from asgi_realtime.recovery.returning_client import ReturningClient
 from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.socketio.client_state import ClientState
 from asgi_realtime.socketio.exceptions import ConnectionRefusedError
@@ -63,7 +66,7 @@ class NamespaceGateway(SocketIOGateway):
     async def on_connect(self, connection: Connection) -> None:
         """Call the connect handler, which may refuse the client."""
         self._state.loop = asyncio.get_running_loop()
-        connection.state = state = ClientState(connection.handshake)
+        state: ClientState = connection.state
         await connection.join(connection.id)
         try:
             accepted = await self._state.handlers.trigger(
@@ -111,6 +114,19 @@ class NamespaceGateway(SocketIOGateway):
         if result is NOT_HANDLED:
             raise _NotHandled
         return tuple(result) if isinstance(result, tuple) else result  # any tuple is several values there
+
+    def _make(
+        self,
+        handshake: Handshake,
+        identity: Identity,
+        transport: Transport,
+        positions: ConnectionPositions | None,
+        returning: ReturningClient | None,
+    ) -> InternalConnection:
+        """A connection with its state: events with a callback may be sent to it before its connect handler runs."""
+        connection = super()._make(handshake, identity, transport, positions, returning)
+        connection.state = ClientState(handshake)
+        return connection
 
     def _new_id(self, identity: Identity) -> ConnectionId:
         """The user's id. So commands for a user, which every process carries out, are for one client."""

@@ -1,0 +1,101 @@
+"""Clients of a `SocketIOServer` that are not let in yet: they wait for Redis, or for their connect handler."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+import pytest
+
+from asgi_realtime import RealtimeMiddleware, Settings
+from asgi_realtime.socketio.server import SocketIOServer
+from asgi_realtime.values.json import Json
+from tests.support.raw_engineio import RawClient, raw_client
+from tests.support.redis_proxy import RedisProxy, redis_proxy
+from tests.support.redis_server import RedisProcess
+from tests.support.servers import LiveServer, Serve
+from tests.support.waiting import until
+
+
+@pytest.fixture
+async def proxy(redis_process: RedisProcess) -> AsyncIterator[RedisProxy]:
+    async with redis_proxy(redis_process.socket) as proxy:
+        yield proxy
+
+
+async def nothing(scope: Any, receive: Any, send: Any) -> None:
+    raise NotImplementedError("the tests use no other route")
+
+
+async def served(
+    sio: SocketIOServer, serve: Serve, proxy: RedisProxy, policy: Literal["raise", "local"] = "raise"
+) -> LiveServer:
+    settings = Settings(
+        redis_url=proxy.url,
+        redis_prefix=f"test-{secrets.token_hex(4)}",
+        on_broker_down=policy,
+        publish_timeout=5.0 if policy == "raise" else 0.4,
+    )
+    return await serve(RealtimeMiddleware(nothing, gateways=[sio], settings=settings))
+
+
+async def connects(sio: SocketIOServer, client: RawClient, clients: int) -> str:
+    """Send a CONNECT, and wait until the server has so many clients. Returns the `sid` of the new one."""
+    before = set(sids(sio))
+    await client.send("0")
+    await until(lambda: len(sids(sio)) == clients)
+    [sid] = set(sids(sio)) - before
+    return sid
+
+
+def sids(sio: SocketIOServer) -> list[str]:
+    return [sid for sid, _ in sio.manager.get_participants("/", None)]
+
+
+async def test_a_client_that_waits_for_its_subscriptions_gets_events_with_a_callback_once_it_is_let_in(
+    serve: Serve, proxy: RedisProxy
+) -> None:
+    sio = SocketIOServer()
+    answers: asyncio.Queue[Json] = asyncio.Queue()
+    server = await served(sio, serve, proxy)
+    async with raw_client(server, "websocket") as new, raw_client(server, "websocket") as last:
+        proxy.hold()
+        await connects(sio, new, 1)
+        await connects(sio, last, 2)
+        await sio.emit("ask", callback=answers.put, ignore_queue=True)
+        proxy.release()
+        for client in (new, last):
+            assert (await client.next()).startswith("40")
+            assert await client.next() == '420["ask"]'
+            await client.send("30[7]")
+            assert await answers.get() == 7
+
+
+async def test_an_administrator_may_log_in_while_a_client_waits_for_its_subscriptions(
+    serve: Serve, proxy: RedisProxy
+) -> None:
+    sio = SocketIOServer()
+    asked, allowed = asyncio.Event(), asyncio.Event()
+
+    async def check(auth: Json) -> bool:
+        asked.set()
+        await allowed.wait()
+        return True
+
+    sio.instrument(auth=check)
+    server = await served(sio, serve, proxy)
+    async with raw_client(server, "websocket") as administrator, raw_client(server, "websocket") as new:
+        await administrator.send("0/admin,")
+        await asked.wait()
+        proxy.hold()
+        sid = await connects(sio, new, 1)
+        held = len(proxy.held)
+        allowed.set()
+        await until(lambda: len(proxy.held) > held)
+        proxy.release()
+        assert (await administrator.next()).startswith("40/admin,")
+        assert (await new.next()).startswith("40")
+        while '["socket_connected",' not in (shown := await administrator.next()) or sid not in shown:
+            continue
