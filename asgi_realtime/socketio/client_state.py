@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from asgi_realtime.runtime import time_source
 from asgi_realtime.socketio.environ import wsgi_environ
+from asgi_realtime.socketio.postponed_requests import PostponedRequests
 from asgi_realtime.values.handshake import Handshake
 
 
@@ -20,5 +20,5 @@ class ClientState:
         self.session: dict[str, Any] = {}
         self.connected_at = time_source.wall()
         """Seconds since the epoch."""
-        self.postponed: list[Callable[[], object]] | None = []
-        """Calls to make once the client is let in. None: it is."""
+        self.postponed: PostponedRequests | None = PostponedRequests()
+        """What to send once the client is let in. None: it is."""

@@ -81,11 +81,9 @@ class NamespaceGateway(SocketIOGateway):
         for observer in self._state.active_observers:
             observer.connected(connection)
 
-    async def on_online(self, connection: Connection) -> None:
-        """Make the calls that waited for the client to be let in. Every client is a user of its own."""
-        postponed, connection.state.postponed = connection.state.postponed, None
-        for call in postponed:
-            call()
+    def connection_opened(self, connection: Connection) -> None:
+        """Send the events that waited for the client to be let in."""
+        self.participants.let_in(connection)
 
     def disconnected(self, connection: InternalConnection, reason: str) -> None:
         """Keep a client that is gone until its disconnect handler has returned."""

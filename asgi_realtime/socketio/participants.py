@@ -13,17 +13,18 @@ import msgspec
 
 from asgi_realtime.broadcasting.broadcaster import Broadcaster
 from asgi_realtime.broadcasting.publisher import checked_size
-from asgi_realtime.connection.connection import Connection, InternalConnection
+from asgi_realtime.connection.connection import Connection, InternalConnection, internal
 from asgi_realtime.errors import BrokerUnavailable, NoAnswer
 from asgi_realtime.gateways.gateway_context import GatewayContext
-from asgi_realtime.hub.replies import Answered
 from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.protocols.socketio.dialect import SocketIODialect
 from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.socketio.client_state import ClientState
+from asgi_realtime.socketio.postponed_requests import Awaited, ClientRequest
 from asgi_realtime.socketio.server_state import ServerState
 from asgi_realtime.socketio.sids import is_sid
 from asgi_realtime.transports.socketio.namespace_transport import transport_of
+from asgi_realtime.values.close_codes import TOO_SLOW
 from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Publication, ReplyTo, Target, ToAll, ToRoom, ToRooms
@@ -176,12 +177,14 @@ class Participants:
         rooms: Sequence[str] | None,
         skipped: Sequence[str] = (),
         callback: Callable[..., Any] | None = None,
+        awaited: Awaited | None = None,
         here: bool = False,
     ) -> ReplyTo | None:
         """Send an event to the clients in any of the rooms, each once. None: to all clients of the namespace.
 
-        `callback` is called with the values of each recipient's acknowledgement. `here`: to the clients of this process
-        only. For the errors see `SocketIOServer.emit`.
+        `callback` is called with the values of each recipient's acknowledgement. `awaited` says whether that is still
+        of use: a client of this process that is let in later does not get the event otherwise. `here`: to the clients
+        of this process only. For the errors see `SocketIOServer.emit`.
 
         Returns:
             What to pass to `forget_replies` when no more acknowledgements are expected. None: nothing.
@@ -202,7 +205,8 @@ class Participants:
             if callback is None:
                 client.push(self._dialect.event(publication.event, publication.payload, publication.attachments))
             else:
-                self._request(client.public, publication, functools.partial(self._acknowledged, callback))
+                answered = functools.partial(self._acknowledged, callback)
+                self._request(client.public, ClientRequest(publication, answered, awaited))
             return None
         if callback is not None:
             reply_to = self._context.hub.replies.expect(functools.partial(self._acknowledged, callback))
@@ -260,23 +264,29 @@ class Participants:
         """Send a publication of any process to clients, and their acknowledgements to where it came from."""
         if publication.reply_to is not None:
             answered = functools.partial(self._context.hub.replies.acknowledge, publication.reply_to)
+            request = ClientRequest(publication, answered, None)
             for connection in connections:
-                self._request(connection, publication, answered)
+                self._request(connection, request)
 
-    def _request(self, connection: Connection, publication: Publication, answered: Answered) -> None:
-        """Send an event to a client and call `answered` with its acknowledgement. One that has ended is left out."""
-        event, payload, attachments = publication.event, publication.payload, publication.attachments
+    def _request(self, connection: Connection, request: ClientRequest) -> None:
+        """Send an event to a client, once it is let in. One that has ended is left out.
 
-        def request() -> None:
-            # The write of earlier broadcasts may have ended a slow client since the recipients were listed.
-            with contextlib.suppress(NoAnswer):
-                transport_of(connection).request(event, payload, attachments, answered)
-
+        A client for which too many bytes wait is ended, as one whose held frames are too many.
+        """
         state: ClientState = connection.state
-        if state.postponed is not None:
-            state.postponed.append(request)
-        else:
-            request()
+        if state.postponed is None:
+            _send_request(connection, request)
+        elif not connection.closed:
+            client = internal(connection)
+            if not state.postponed.add(request, client.mounted.held_bytes):
+                client.end(1013, TOO_SLOW)
+
+    def let_in(self, connection: Connection) -> None:
+        """A client is let in: send what waited for that."""
+        state: ClientState = connection.state
+        postponed, state.postponed = state.postponed, None
+        for request in () if postponed is None else postponed.awaited:
+            _send_request(connection, request)
 
     def _acknowledged(self, callback: Callable[..., Any], values: Sequence[Json]) -> None:
         async def call() -> None:
@@ -285,6 +295,15 @@ class Participants:
                 await result
 
         self._context.tasks.spawn_host(call(), name=f"callback {getattr(callback, '__name__', '')}")
+
+
+def _send_request(connection: Connection, request: ClientRequest) -> None:
+    publication = request.publication
+    # The write of earlier broadcasts may have ended a slow client since the recipients were listed.
+    with contextlib.suppress(NoAnswer):
+        transport_of(connection).request(
+            publication.event, publication.payload, publication.attachments, request.answered
+        )
 
 
 def _target(rooms: Sequence[str] | None) -> Target | None:

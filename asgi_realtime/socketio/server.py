@@ -136,7 +136,12 @@ class SocketIOServer(BaseServer):
                 answer.set_result(values)
 
         reply_to = await gateway.participants.emit(
-            event, _arguments(data), rooms=[recipient], callback=answered, here=ignore_queue
+            event,
+            _arguments(data),
+            rooms=[recipient],
+            callback=answered,
+            awaited=lambda: not answer.done(),
+            here=ignore_queue,
         )
         try:
             if client is not None and client.closed:  # not sent, or too much for a client that reads slowly

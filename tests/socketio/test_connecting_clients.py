@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import pytest
 
-from asgi_realtime import RealtimeMiddleware, Settings
+from asgi_realtime import RealtimeMiddleware, Settings, socketio
+from asgi_realtime.limits import Limits
 from asgi_realtime.socketio.server import SocketIOServer
 from asgi_realtime.values.json import Json
 from tests.support.raw_engineio import RawClient, raw_client
@@ -99,3 +100,61 @@ async def test_an_administrator_may_log_in_while_a_client_waits_for_its_subscrip
         assert (await new.next()).startswith("40")
         while '["socket_connected",' not in (shown := await administrator.next()) or sid not in shown:
             continue
+
+
+async def test_a_client_that_connects_while_redis_is_away_gets_calls_at_once(serve: Serve, proxy: RedisProxy) -> None:
+    sio = SocketIOServer()
+    server = await served(sio, serve, proxy, "local")
+    proxy.refusing = True
+    proxy.cut()
+    async with raw_client(server, "websocket") as client:
+        sid = await connects(sio, client, 1)
+        assert (await client.next()).startswith("40")
+        call = asyncio.create_task(sio.call("ask", to=sid))
+        assert await client.next() == '420["ask"]'
+        await client.send("30[7]")
+        assert await call == 7
+
+
+class SlowConnect:
+    """A server whose connect handler waits for `allow`."""
+
+    def __init__(self) -> None:
+        self.sio = SocketIOServer()
+        self.sids: asyncio.Queue[str] = asyncio.Queue()
+        self.allow = asyncio.Event()
+        self.sio.on("connect", self._connect)
+
+    async def _connect(self, sid: str, environ: dict[str, Any]) -> None:
+        self.sids.put_nowait(sid)
+        await self.allow.wait()
+
+
+async def test_a_call_that_has_ended_before_the_client_is_let_in_is_not_sent(serve: Serve) -> None:
+    slow = SlowConnect()
+    async with raw_client(await serve(socketio.ASGIApp(slow.sio)), "websocket") as client:
+        await client.send("0")
+        sid = await slow.sids.get()
+        with pytest.raises(socketio.exceptions.TimeoutError):
+            await slow.sio.call("charge", to=sid, timeout=0)
+        await slow.sio.emit("ask", to=sid, callback=print)
+        slow.allow.set()
+        assert (await client.next()).startswith("40")
+        assert await client.next() == '420["ask"]'
+
+
+@pytest.mark.parametrize(("size", "count"), [(Limits().outbox_bytes // 2, 3), (0, Limits().outbox_bytes // 200 + 1)])
+async def test_a_client_that_too_much_waits_for_is_not_let_in(serve: Serve, size: int, count: int) -> None:
+    slow = SlowConnect()
+    async with raw_client(await serve(socketio.ASGIApp(slow.sio)), "websocket") as client:
+        await client.send("0")
+        sid = await slow.sids.get()
+        for _ in range(3):  # what is no longer awaited takes no room
+            with pytest.raises(socketio.exceptions.TimeoutError):
+                await slow.sio.call("ended", "x" * (Limits().outbox_bytes // 2), to=sid, timeout=0)
+        assert slow.sio.manager.is_connected(sid, "/")
+        for _ in range(count):
+            await slow.sio.emit("ask", "x" * size, callback=print)
+        assert not slow.sio.manager.is_connected(sid, "/")
+        slow.allow.set()
+        assert await client.next() == '44{"message":"too slow","data":{"code":1013}}'
