@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.failure_log import FailureLog
@@ -14,21 +15,26 @@ from asgi_realtime.values.ids import UserId
 
 logger = logging.getLogger("asgi_realtime")
 
-KeyT = TypeVar("KeyT")
+KeyT = TypeVar("KeyT", bound=str)
+
+MOST_REVOCATIONS: Final = 100_000
+"""Most tokens that are refused at once, and most users."""
 
 
 class Revocations:
     """The tokens and users that this process refuses.
 
-    Each revocation is removed after `ttl` seconds. If there are more than `capacity`, the oldest is removed.
+    Each revocation is removed after `ttl` seconds. If there are more than `capacity` tokens, or users, the one that
+    ends first is removed.
 
     `ttl` must be longer than any token is valid: an expired token needs no revocation. `clock` returns seconds since
     the epoch, like the times in tokens.
     """
 
     def __init__(
-        self, *, ttl: float, capacity: int = 100_000, clock: Callable[[], float] = time_source.read_wall
+        self, *, ttl: float, capacity: int = MOST_REVOCATIONS, clock: Callable[[], float] = time_source.read_wall
     ) -> None:
+        self.capacity = capacity
         self._tokens: _ExpiringMap[str] = _ExpiringMap(ttl, capacity, clock)
         self._users: _ExpiringMap[UserId] = _ExpiringMap(ttl, capacity, clock)
         self._failures = FailureLog()
@@ -86,29 +92,47 @@ class Revocations:
 
 
 class _ExpiringMap(Generic[KeyT]):
-    """A mapping bounded by age and by number of entries. The oldest entries are removed first."""
+    """A mapping bounded by age and by number of entries. The entries that end first are removed first."""
 
     def __init__(self, ttl: float, capacity: int, clock: Callable[[], float]) -> None:
         self.ttl = ttl
         self._capacity = capacity
         self._clock = clock
         self._warnings = LogLimit()
-        self._entries: dict[KeyT, tuple[float, float]] = {}  # key: (expires, value), oldest first
+        self._entries: dict[KeyT, tuple[float, float]] = {}  # key: (ends, value)
+        self._ends: list[tuple[float, KeyT]] = []
+        """A heap of ends and keys. It has those of replaced entries too, until they are on top, or too many."""
 
     def __bool__(self) -> bool:
         return bool(self._entries)
 
     def put(self, key: KeyT, value: float, seconds: float | None = None) -> None:
         now = self._clock()
-        self._entries.pop(key, None)
-        self._entries[key] = (now + (self.ttl if seconds is None else seconds), value)
-        while (oldest := next(iter(self._entries))) != key:
-            expired = self._entries[oldest][0] <= now
-            if not expired and len(self._entries) <= self._capacity:
-                break
-            if not expired and (more := self._warnings.more()) is not None:
-                logger.warning("more than %d revocations at once: the oldest one is removed%s", self._capacity, more)
-            del self._entries[oldest]
+        ends = now + (self.ttl if seconds is None else seconds)
+        self._entries[key] = (ends, value)
+        heapq.heappush(self._ends, (ends, key))
+        self._remove(now)
+        if len(self._ends) > 2 * len(self._entries) + 10:
+            self._ends = [(ends, key) for key, (ends, _) in self._entries.items()]
+            heapq.heapify(self._ends)
+
+    def _remove(self, now: float) -> None:
+        """Remove entries that have ended, and those that end first while there are too many."""
+        while self._ends:
+            ends, key = self._ends[0]
+            entry = self._entries.get(key)
+            if entry is not None and entry[0] == ends:
+                if ends > now:
+                    if len(self._entries) <= self._capacity:
+                        return
+                    if (more := self._warnings.more()) is not None:
+                        logger.warning(
+                            "more than %d revocations at once: the one that ends first is removed%s",
+                            self._capacity,
+                            more,
+                        )
+                del self._entries[key]
+            heapq.heappop(self._ends)
 
     def get(self, key: KeyT) -> float | None:
         entry = self._entries.get(key)
@@ -117,4 +141,4 @@ class _ExpiringMap(Generic[KeyT]):
     def items(self) -> list[tuple[KeyT, float, float]]:
         """Each key with its value and the seconds until it expires."""
         now = self._clock()
-        return [(key, value, expires - now) for key, (expires, value) in self._entries.items() if expires > now]
+        return [(key, value, ends - now) for key, (ends, value) in self._entries.items() if ends > now]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final, cast
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import Final, TypeVar, cast
 
 import hiredis
 
@@ -18,22 +19,26 @@ from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
 from asgi_realtime.redis.scripts import Script, run_script
+from asgi_realtime.runtime import time_source
 from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.commands import RevokeToken, RevokeUser
 from asgi_realtime.values.ids import UserId
 
 logger = logging.getLogger("asgi_realtime")
 
-MOST: Final = 200_000
-"""Most revocations in Redis. Over: those that end first are removed."""
+T = TypeVar("T")
+
 AT_ONCE: Final = 1_000
 """Revocations in one step, so that Redis serves other clients in between."""
 CHECK_EVERY: Final = 30.0
-"""Seconds between two checks of their number in Redis. It changes if Redis has lost them."""
+"""Seconds between two checks of their numbers in Redis, which change if Redis has lost some."""
 
 
 class SharedRevocations:
     """Keeps the revocations of this process and those in Redis the same.
+
+    Redis keeps at most as many tokens, and as many users, as a process does. So a process that starts keeps all that
+    it reads.
 
     Args:
         own: those of this process.
@@ -43,11 +48,12 @@ class SharedRevocations:
 
     def __init__(self, own: Revocations, *, keys: Keys, on_new: Callable[[], object]) -> None:
         self._own = own
-        self._key = keys.revocations
+        self._tokens = keys.revoked_tokens
+        self._users = keys.revoked_users
         self._on_new = on_new
         self._failures = FailureLog()
-        self._number = 0
-        """How many were in Redis when it was last compared."""
+        self._numbers = (0, 0)
+        """How many tokens and users were in Redis when they were last compared."""
 
     async def write(self, link: ReconnectingLink, command: RevokeToken | RevokeUser) -> None:
         """Write the revocation of a command to Redis. To be called before the command is published.
@@ -55,9 +61,12 @@ class SharedRevocations:
         Raises:
             BrokerUnavailable: Redis is away, or refused.
         """
-        text = _of_token(command.jti) if isinstance(command, RevokeToken) else _of_user(command)
-        left = round(self._own.ttl * 1_000)
-        await link.run(Script.REVOKE, [self._key], MOST, text, left, read=_as_number)
+        most, left = self._own.capacity, _milliseconds(self._own.ttl)
+        if isinstance(command, RevokeToken):
+            await link.run(Script.REVOKE_TOKENS, [self._tokens], most, command.jti, left, read=_as_number)
+        else:
+            user = command.user_id, repr(command.issued_before)
+            await link.run(Script.REVOKE_USERS, [self._users], most, left, *user, read=_as_number)
 
     async def synchronise(self, link: Link) -> None:
         """Read what is in Redis, and write there what is missing.
@@ -66,70 +75,84 @@ class SharedRevocations:
             LinkLost: the connection is lost.
             hiredis.ReplyError: Redis refused.
         """
-        found: set[str] = set()
-        new_ones = False
-        while True:
-            _, *page = await run_script(link, Script.REVOKED, [self._key], len(found), AT_ONCE, read=_as_page)
-            new = {
-                cast("bytes", text).decode(): cast("int", left) / 1_000
-                for text, left in zip(page[::2], page[1::2], strict=True)
-            }
-            for text, seconds in new.items():
-                new_ones |= self._add(text, seconds)
-            found |= new.keys()
-            if len(new) < AT_ONCE:
-                break
-        if new_ones:
-            self._on_new()
-        missing: list[Argument] = []
-        for text, seconds in self._known():
-            if text not in found:
-                missing += text, max(1, round(seconds * 1_000))
-        self._number = len(found)
-        for start in range(0, len(missing), 2 * AT_ONCE):
-            some = missing[start : start + 2 * AT_ONCE]
-            self._number = await run_script(link, Script.REVOKE, [self._key], MOST, *some, read=_as_number)
-        if missing and found:
-            logger.info("%d revocations were missing in Redis and are there again", len(missing) // 2)
+        self._numbers = await self._count(link)
+        has_new = False
+        tokens: set[str] = set()
+        users: dict[str, float] = {}
+        try:
+            async for jti, left in self._read(link, Script.REVOKED_TOKENS, self._tokens):
+                tokens.add(jti)
+                has_new |= self._own.revoke_token(jti, float(left) / 1_000)
+            async with aclosing(self._read(link, Script.REVOKED_USERS, self._users)) as latest_first:
+                async for user_id, time in latest_first:
+                    users[user_id] = issued_before = float(time)
+                    seconds = issued_before + self._own.ttl - time_source.wall()
+                    if seconds <= 0:
+                        break  # the others have ended too
+                    has_new |= self._own.revoke_user(UserId(user_id), issued_before, seconds)
+        finally:
+            if has_new:
+                self._on_new()
+        await self._write_missing(link, tokens, users)
+
+    async def _write_missing(self, link: Link, tokens: set[str], users: dict[str, float]) -> None:
+        """Write to Redis what is not among these, which were found there."""
+        lost_tokens = [(jti, left) for jti, left in self._own.tokens() if jti not in tokens]
+        lost_users = [user for user in self._own.users() if users.get(user[0], float("-inf")) < user[1]]
+        most = self._own.capacity
+        for tokens_now in _portions(lost_tokens):
+            words: list[Argument] = [word for jti, left in tokens_now for word in (jti, _milliseconds(left))]
+            await run_script(link, Script.REVOKE_TOKENS, [self._tokens], most, *words, read=_as_number)
+        for users_now in _portions(lost_users):
+            words = [word for user_id, before, _ in users_now for word in (user_id, repr(before))]
+            longest = _milliseconds(max(left for _, _, left in users_now))
+            await run_script(link, Script.REVOKE_USERS, [self._users], most, longest, *words, read=_as_number)
+        missing = len(lost_tokens) + len(lost_users)
+        if missing:
+            self._numbers = await self._count(link)
+        if missing and (tokens or users):
+            logger.info("%d revocations were missing in Redis and are there again", missing)
 
     async def watch(self, current: Callable[[], Link | None]) -> None:
-        """Synchronise whenever the number in Redis has changed. This ends when it is cancelled."""
+        """Synchronise whenever a number in Redis has changed. This ends when it is cancelled."""
         while True:
             await asyncio.sleep(CHECK_EVERY)
             link = current()
             if link is None:
                 continue
             try:
-                number, *_ = await run_script(link, Script.REVOKED, [self._key], 0, 0, read=_as_page)
-                if number != self._number:
+                if await self._count(link) != self._numbers:
                     await self.synchronise(link)
             except LinkLost:
                 continue
             except hiredis.ReplyError as error:
                 self._failures.failed(None, "Redis refused to return the revocations", error, traceback=False)
 
-    def _add(self, text: str, seconds: float) -> bool:
-        """Add one of Redis to those of this process. Returns whether it is new here."""
-        kind, rest = text[:1], text[1:]
-        if kind == "t":
-            return self._own.revoke_token(rest, seconds)
-        issued_before, _, user_id = rest.partition(":")
-        try:
-            return self._own.revoke_user(UserId(user_id), float(issued_before), seconds)
-        except ValueError:
-            return False  # not written by this package
+    async def _count(self, link: Link) -> tuple[int, int]:
+        """How many tokens and users are in Redis."""
+        tokens, *_ = await run_script(link, Script.REVOKED_TOKENS, [self._tokens], 0, 0, read=_as_page)
+        users, *_ = await run_script(link, Script.REVOKED_USERS, [self._users], 0, 0, read=_as_page)
+        return int(tokens), int(users)
 
-    def _known(self) -> list[tuple[str, float]]:
-        tokens = [(_of_token(jti), left) for jti, left in self._own.tokens()]
-        return tokens + [(_of_user(RevokeUser(user_id, before)), left) for user_id, before, left in self._own.users()]
-
-
-def _of_token(jti: str) -> str:
-    return f"t{jti}"
+    async def _read(self, link: Link, script: Script, key: str) -> AsyncGenerator[tuple[str, bytes | int], None]:
+        """What one of the reading scripts returns: each id and its number."""
+        read = 0
+        while True:
+            _, *page = await run_script(link, script, [key], read, AT_ONCE, read=_as_page)
+            for name, number in zip(page[::2], page[1::2], strict=True):
+                yield cast("bytes", name).decode(), number
+            read += len(page) // 2
+            if len(page) < 2 * AT_ONCE:
+                return
 
 
-def _of_user(command: RevokeUser) -> str:
-    return f"u{command.issued_before!r}:{command.user_id}"
+def _portions(items: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), AT_ONCE):
+        yield items[start : start + AT_ONCE]
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1_000))
 
 
 def _as_number(reply: Reply) -> int:

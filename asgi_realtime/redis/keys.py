@@ -20,7 +20,7 @@ class Keys:
     one script.
     """
 
-    __slots__ = ("_base", "gateway", "revocations", "state")
+    __slots__ = ("_base", "gateway", "revoked_tokens", "revoked_users", "state")
 
     def __init__(self, prefix: str, gateway: GatewayName) -> None:
         self.gateway = gateway
@@ -30,8 +30,11 @@ class Keys:
         self.state = self._base + "s"
         """A hash: the epoch, the number of the last publication or command, and that of the last command."""
 
-        self.revocations = self._base + "x"
-        """A sorted set, for `SHARED`: revoked tokens and users, by the time until which they are kept."""
+        self.revoked_tokens = self._base + "x"
+        """A sorted set, for `SHARED`: revoked tokens, by the time until which they are kept."""
+
+        self.revoked_users = self._base + "y"
+        """A sorted set, for `SHARED`: revoked users, by the time up to which their tokens are refused."""
 
     def last(self, suffix: str) -> str:
         """A string: the number of the last publication to a target."""

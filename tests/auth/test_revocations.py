@@ -102,17 +102,39 @@ def test_over_its_capacity_the_oldest_is_forgotten_and_logged(caplog: pytest.Log
     assert "j2" not in caplog.text
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.floats(0, 100)), max_size=60), st.integers(1, 5))
-def test_the_last_revocations_within_the_capacity_are_kept(revoked: list[tuple[int, float]], capacity: int) -> None:
+def test_over_its_capacity_the_one_that_ends_first_is_forgotten() -> None:
+    revocations = Revocations(ttl=60, capacity=2)
+    for number, seconds in enumerate((30, 10, 20, 5, None)):
+        revocations.revoke_token(f"j{number}", seconds)
+        revocations.revoke_user(UserId(f"u{number}"), 1000, seconds)
+    assert {jti for jti, _ in revocations.tokens()} == {"j0", "j4"}
+    assert {user_id for user_id, _, _ in revocations.users()} == {"u0", "u4"}
+
+
+def test_a_user_who_is_revoked_again_and_again_takes_one_place() -> None:
+    revocations = Revocations(ttl=60, capacity=2)
+    revocations.revoke_user(BOB, 1000)
+    for number in range(100):
+        revocations.revoke_user(ANN, 1000 + number)
+    assert revocations.is_revoked(identity(BOB))
+    assert revocations.is_revoked(identity(iat=1099))
+    assert not revocations.is_revoked(identity(iat=1100))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.floats(0, 100), st.floats(1, 100)), max_size=60),
+    st.integers(1, 5),
+)
+def test_the_last_to_end_within_the_capacity_are_kept(revoked: list[tuple[int, float, float]], capacity: int) -> None:
     clock = ManualClock()
     revocations = Revocations(ttl=60, capacity=capacity, clock=clock)
-    revoked_at: dict[str, float] = {}
-    for number, wait in revoked:
+    kept: dict[str, float] = {}
+    for number, wait, seconds in revoked:
         clock.now += wait
-        revocations.revoke_token(str(number))
-        revoked_at.pop(str(number), None)
-        revoked_at[str(number)] = clock.now
-        latest = list(revoked_at)[-capacity:]
-        for jti, at in revoked_at.items():
-            expected = jti in latest and at + 60 > clock.now
-            assert revocations.is_revoked(identity(jti=jti)) is expected
+        kept = {jti: ends for jti, ends in kept.items() if ends > clock.now}
+        if revocations.revoke_token(str(number), seconds):
+            kept[str(number)] = clock.now + seconds
+            if len(kept) > capacity:
+                del kept[min(kept, key=lambda jti: (kept[jti], jti))]
+        for jti in map(str, range(10)):
+            assert revocations.is_revoked(identity(jti=jti)) is (jti in kept)

@@ -231,4 +231,4 @@ def test_revocations_over_the_limit(lines: Lines) -> None:
     revocations = Revocations(ttl=60, capacity=1)
     for number in range(TIMES):
         revocations.revoke_token(f"token {number}")
-    assert lines.texts == ["more than 1 revocations at once: the oldest one is removed"]
+    assert lines.texts == ["more than 1 revocations at once: the one that ends first is removed"]

@@ -16,7 +16,8 @@ from tests.support.paths import DOCS
 def names_of(prefix: str, gateway: str, *ends: str) -> list[str]:
     """Every key and channel of a gateway, for some targets, nodes and idempotency keys."""
     keys = Keys(prefix, GatewayName(gateway))
-    names = [keys.state, keys.revocations, keys.connections, keys.leaving, keys.nodes, keys.ended_nodes]
+    names = [keys.state, keys.revoked_tokens, keys.revoked_users, keys.connections, keys.leaving]
+    names += [keys.nodes, keys.ended_nodes]
     for end in ends:
         names += keys.last(end), keys.history(end), keys.receipt(end), keys.of_node(end), keys.channel(end)
     return names
@@ -70,5 +71,6 @@ def test_the_page_lists_every_key() -> None:
     keys, shared = Keys("mew", GatewayName("<gateway>")), Keys("mew", SHARED)
     names = [keys.state, keys.last("<target>"), keys.history("<target>"), keys.receipt("<key>")]
     names += [keys.connections, keys.leaving, keys.of_node("<node>")]
-    names += [shared.nodes, shared.ended_nodes, shared.of_node("<node>"), shared.revocations]
+    names += [shared.nodes, shared.ended_nodes, shared.of_node("<node>")]
+    names += [shared.revoked_tokens, shared.revoked_users]
     assert [name for name in names if f"| `{name}` |" not in page] == []

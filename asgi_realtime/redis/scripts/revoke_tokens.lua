@@ -1,6 +1,6 @@
--- Keep revocations until they end.
--- KEYS: revocations, a sorted set by the time of their end in milliseconds
--- ARGV: most that are kept, then for each: its text, and milliseconds until it ends
+-- Keep revoked tokens until their revocations end.
+-- KEYS: revoked tokens, a sorted set by the time of their end in milliseconds
+-- ARGV: most that are kept, then for each: its id, and milliseconds until it ends
 -- Returns how many there are.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

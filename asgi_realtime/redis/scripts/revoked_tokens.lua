@@ -1,7 +1,7 @@
--- Return the revocations that have not ended, sorted by their end, the latest first.
--- KEYS: revocations
+-- Return the revoked tokens whose revocations have not ended, sorted by their end, the latest first.
+-- KEYS: revoked tokens
 -- ARGV: how many to leave out, how many to return
--- Returns how many there are, then text and milliseconds until its end alternately.
+-- Returns how many there are, then token id and milliseconds until the end alternately.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
