@@ -141,7 +141,8 @@ class AdminUI(Observer):
         await self._send(sid, "config", {"supportedFeatures": features})
         await self._send(sid, "server_stats", self._statistics())
         if self._development:
-            clients = [each for name in self._server.gateways for each in self._clients(name)][:_MOST_SOCKETS]
+            clients = [each for name in self._server.gateways for each in self._clients(name) if each.state.let_in]
+            del clients[_MOST_SOCKETS:]
             for connection in clients:
                 self._watch(connection)
             await self._send(sid, "all_sockets", [describe_socket(connection) for connection in clients])

@@ -22,3 +22,8 @@ class ClientState:
         """Seconds since the epoch."""
         self.postponed: PostponedRequests | None = PostponedRequests()
         """What to send once the client is let in. None: it is."""
+
+    @property
+    def let_in(self) -> bool:
+        """Whether the client is let in."""
+        return self.postponed is None

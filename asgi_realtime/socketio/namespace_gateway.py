@@ -78,12 +78,12 @@ class NamespaceGateway(SocketIOGateway):
             raise _refusal("Connection refused by server") from None
         if accepted is False:
             raise _refusal(**ConnectionRefusedError().error_args)
-        for observer in self._state.active_observers:
-            observer.connected(connection)
 
     def connection_opened(self, connection: Connection) -> None:
-        """Send the events that waited for the client to be let in."""
+        """Send the events that waited for the client to be let in, and tell the observers."""
         self.participants.let_in(connection)
+        for observer in self._state.active_observers:
+            observer.connected(connection)
 
     def disconnected(self, connection: InternalConnection, reason: str) -> None:
         """Keep a client that is gone until its disconnect handler has returned."""

@@ -55,6 +55,20 @@ def sids(sio: SocketIOServer) -> list[str]:
     return [sid for sid, _ in sio.manager.get_participants("/", None)]
 
 
+class SlowConnect:
+    """A server whose connect handler waits for `allow`."""
+
+    def __init__(self) -> None:
+        self.sio = SocketIOServer()
+        self.sids: asyncio.Queue[str] = asyncio.Queue()
+        self.allow = asyncio.Event()
+        self.sio.on("connect", self._connect)
+
+    async def _connect(self, sid: str, environ: dict[str, Any]) -> None:
+        self.sids.put_nowait(sid)
+        await self.allow.wait()
+
+
 async def test_a_client_that_waits_for_its_subscriptions_gets_events_with_a_callback_once_it_is_let_in(
     serve: Serve, proxy: RedisProxy
 ) -> None:
@@ -102,6 +116,31 @@ async def test_an_administrator_may_log_in_while_a_client_waits_for_its_subscrip
             continue
 
 
+async def test_an_administrator_is_not_shown_a_client_that_leaves_before_it_is_let_in(
+    serve: Serve, proxy: RedisProxy
+) -> None:
+    slow = SlowConnect()
+    slow.sio.instrument(auth=False)
+    server = await served(slow.sio, serve, proxy)
+    async with raw_client(server, "websocket") as administrator, raw_client(server, "polling") as other:
+        await administrator.connect(namespace="/admin,")
+        async with raw_client(server, "websocket") as leaving:
+            await leaving.send("0")
+            sid = await slow.sids.get()
+            proxy.hold()
+            slow.allow.set()
+            await until(lambda: proxy.held)  # presence
+        await until(lambda: not sids(slow.sio))
+        proxy.release()
+        await other.connect()
+        [present] = sids(slow.sio)
+        async with raw_client(server, "websocket") as late:
+            await late.connect(namespace="/admin,")
+            for shown in (administrator, late):
+                while present not in (message := await shown.next()):
+                    assert sid not in message
+
+
 async def test_a_client_that_connects_while_redis_is_away_gets_calls_at_once(serve: Serve, proxy: RedisProxy) -> None:
     sio = SocketIOServer()
     server = await served(sio, serve, proxy, "local")
@@ -114,20 +153,6 @@ async def test_a_client_that_connects_while_redis_is_away_gets_calls_at_once(ser
         assert await client.next() == '420["ask"]'
         await client.send("30[7]")
         assert await call == 7
-
-
-class SlowConnect:
-    """A server whose connect handler waits for `allow`."""
-
-    def __init__(self) -> None:
-        self.sio = SocketIOServer()
-        self.sids: asyncio.Queue[str] = asyncio.Queue()
-        self.allow = asyncio.Event()
-        self.sio.on("connect", self._connect)
-
-    async def _connect(self, sid: str, environ: dict[str, Any]) -> None:
-        self.sids.put_nowait(sid)
-        await self.allow.wait()
 
 
 async def test_a_call_that_has_ended_before_the_client_is_let_in_is_not_sent(serve: Serve) -> None:
