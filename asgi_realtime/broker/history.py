@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -45,7 +46,6 @@ class History:
         self._size = size
         self._ttl = ttl
         self._limit = limit
-        self._epoch = secrets.token_hex(8)
         self._sequence = 0
         self._bytes = 0
         self._logs: dict[Subscription, _Log] = {}
@@ -68,6 +68,11 @@ class History:
     def __len__(self) -> int:
         """The number of publications that are kept."""
         return len(self._entries)
+
+    @functools.cached_property
+    def _epoch(self) -> str:
+        # Not made in the constructor: servers that load the app before they fork would give it to each new process.
+        return secrets.token_hex(8)
 
     def _position(self, sequence: int) -> Position:
         return Position(f"{self._epoch}-{sequence}")

@@ -56,7 +56,8 @@ class MemoryBroker:
         self._history = History(size=history_size, ttl=history_ttl, limit=history_bytes)
         self._receipts = _Receipts(limit=keys, ttl=history_ttl)
         self._clock = clock
-        self.node = secrets.token_urlsafe(9)
+        self.node = ""
+        """The id of this process, made by the first `start`: the process may be forked before that."""
         self._receiver: BrokerReceiver | None = None
         self._interruption: Interruption | None = None
         self._steps: deque[Callable[[], None]] = deque()
@@ -70,6 +71,7 @@ class MemoryBroker:
 
     async def start(self, receiver: BrokerReceiver) -> None:
         """Begin to deliver to `receiver`."""
+        self.node = self.node or secrets.token_urlsafe(9)
         self._receiver = receiver
 
     async def stop(self) -> None:

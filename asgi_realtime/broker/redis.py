@@ -109,9 +109,9 @@ class RedisBroker:
         self._questions.answer = receiver.answer
         self._acknowledgements.received = receiver.acknowledged
         own = {
-            self.node_channel.channel.encode(): self.node_channel.receive,
-            self.session_channel.channel.encode(): self.session_channel.receive,
-            self._acknowledgements.channel.encode(): self._acknowledgements.receive,
+            self.node_channel.kind: self.node_channel.receive,
+            self.session_channel.kind: self.session_channel.receive,
+            self._acknowledgements.kind: self._acknowledgements.receive,
         }
         channels = self._open(receiver, own, self._link_lost)
         self._receives = True
@@ -151,6 +151,7 @@ class RedisBroker:
 
     def _open(self, receiver: BrokerReceiver, own: OwnChannels, on_lost: Callable[[], None]) -> Channels:
         self._tasks.start()
+        self._publisher.start()
         channels = self._channels = Channels(
             receiver,
             links=self.links,

@@ -9,7 +9,6 @@ import msgspec
 
 from asgi_realtime.payloads.encoding import encode_json
 from asgi_realtime.redis.gateway_links import GatewayLinks
-from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import LinkLost
 from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.json import Json
@@ -33,19 +32,14 @@ class Acknowledgements:
     They are not kept: one that is sent while that process has no connection to Redis is lost.
     """
 
+    kind: Final = "acknowledgements"
+    """That of the channel; see `GatewayLinks.own_channel`."""
+
     def __init__(self, links: GatewayLinks) -> None:
         self._links = links
         self._failures = FailureLog()
         self.received: Callable[[int, list[Json]], None] = lambda number, values: None
         """Called with the number of a call of this process, and the values of an acknowledgement."""
-
-    @property
-    def channel(self) -> str:
-        """The channel of this process."""
-        return self._name(self._links.node)
-
-    def _name(self, node: str) -> str:
-        return self._links.keys(SHARED).channel(f"acknowledgements:{node}")
 
     def send(self, reply_to: ReplyTo, values: list[Json]) -> None:
         """Send an acknowledgement. Never waits and never raises."""
@@ -59,7 +53,8 @@ class Acknowledgements:
         link = self._links.current()
         try:
             if link is not None:
-                link.send(lambda reply: None, self._links.publish_command, self._name(reply_to.node), data)
+                channel = self._links.own_channel(self.kind, reply_to.node)
+                link.send(lambda reply: None, self._links.publish_command, channel, data)
         except LinkLost:
             pass
 

@@ -133,11 +133,15 @@ class RedisPublisher:
         self._size = size
         self._ttl = ttl
         self._encode = encode
-        self._epoch = secrets.token_hex(4)
-        """What the epoch of each history begins with that this process begins."""
         self._packed: dict[tuple[GatewayName, str], PackedCall] = {}
         """By gateway and target: what is the same in each call."""
         self._numbers = itertools.count()
+
+    def start(self) -> None:
+        """Begin. Not in the constructor, because a process that is forked later must not have the same numbers."""
+        self._epoch = secrets.token_hex(4)
+        """What the epoch of each history begins with that this process begins."""
+        self._packed.clear()  # the epoch is in it
         self._volatile_numbers = itertools.count(secrets.randbits(42) << 20)
 
     def new_origin(self) -> str:

@@ -22,8 +22,8 @@ NODE_BYTES: Final = 6
 
 Prepare = Callable[[ReconnectingLink, Link], Awaitable[None]]
 """Makes a new link ready."""
-OwnChannels = Mapping[bytes, Callable[[bytes], None]]
-"""Channels of this process itself, which are always subscribed to, and what is called with each message."""
+OwnChannels = Mapping[str, Callable[[bytes], None]]
+"""What is called with each message on a channel of this process itself, by kind. They are always subscribed to."""
 
 
 class GatewayLinks:
@@ -38,8 +38,8 @@ class GatewayLinks:
     """
 
     def __init__(self, server: RedisServer, *, prefix: str, timeout: float, meter: Meter) -> None:
-        self.node = secrets.token_urlsafe(NODE_BYTES)
-        """The id of this process."""
+        self.node = ""
+        """The id of this process, made by `open`. Empty before that: this process may be forked."""
         self.publish_command = server.publish_command
         """The command that publishes; see `RedisServer`."""
         self._server = server
@@ -58,6 +58,10 @@ class GatewayLinks:
             keys = self._keys[gateway] = Keys(self._prefix, gateway)
         return keys
 
+    def own_channel(self, kind: str, node: str) -> str:
+        """The channel of a process, by its id, for messages of a kind."""
+        return self.keys(SHARED).channel(f"{kind}:{node}")
+
     def open(
         self,
         *,
@@ -67,11 +71,11 @@ class GatewayLinks:
         on_lost: Callable[[], None],
         tasks: Tasks,
     ) -> None:
-        """Make the first link. It does not connect yet.
+        """Give this process an id, and make the first link. It does not connect yet.
 
         Args:
             on_message: called with channel and payload of each message but probes and those of `own`.
-            own: channels on the link of `SHARED`.
+            own: the channels of this process, on the link of `SHARED`.
             on_up: called with each link that is `current` from now on.
             on_lost: called when that link was lost.
             tasks: own the tasks of the links.
@@ -80,6 +84,8 @@ class GatewayLinks:
         self._on_up = on_up
         self._tasks = tasks
         self._open = True
+        # Not in the constructor: servers that load the app before they fork would give all workers the same id.
+        self.node = secrets.token_urlsafe(NODE_BYTES)
         self._links = {SHARED: self._make(SHARED, own, on_lost)}
 
     async def start(self) -> None:
@@ -145,7 +151,7 @@ class GatewayLinks:
             node=self.node,
             on_message=self._on_message,
             on_link=self._prepare_link,
-            own=own,
+            own={self.own_channel(kind, self.node).encode(): receive for kind, receive in own.items()},
             on_up=self._on_up,
             on_lost=on_lost,
             tasks=self._tasks,

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from asgi_realtime.redis.gateway_links import GatewayLinks
-from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import LinkLost, Reply
 
 
@@ -22,20 +21,15 @@ class RedisNodeChannel:
     """
 
     def __init__(self, links: GatewayLinks, kind: str = "node") -> None:
-        self.node = links.node
-        """The id of this process."""
+        self.kind = kind
         self._links = links
-        self._kind = kind
         self._received: Callable[[bytes], None] = lambda message: None
         self._lost: Callable[[], None] = lambda: None
 
     @property
-    def channel(self) -> str:
-        """The channel of this process."""
-        return self._name(self.node)
-
-    def _name(self, node: str) -> str:
-        return self._links.keys(SHARED).channel(f"{self._kind}:{node}")
+    def node(self) -> str:
+        """The id of this process. Empty until the links are open."""
+        return self._links.node
 
     def listen(self, *, received: Callable[[bytes], None], lost: Callable[[], None]) -> None:
         """From now on call `received` for each message, and `lost` when messages may have been lost."""
@@ -55,7 +49,7 @@ class RedisNodeChannel:
         try:
             if link is None:
                 raise LinkLost
-            link.send(replied, self._links.publish_command, self._name(node), message)
+            link.send(replied, self._links.publish_command, self._links.own_channel(self.kind, node), message)
         except LinkLost:
             asyncio.get_running_loop().call_soon(done, 0)
 

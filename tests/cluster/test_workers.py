@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,10 @@ SHORT = {
     "hypercorn": Server(["hypercorn", APP, "--workers", "4", "--bind", "127.0.0.1:0"], 4, "Running on"),
 }
 GUNICORN = ["gunicorn", APP, "--workers", "3", "--worker-class", "uvicorn_worker.UvicornWorker"]
+GUNICORN_PRELOAD = [
+    *("gunicorn", APP, "--preload", "--workers", "2", "--worker-class", "uvicorn_worker.UvicornWorker"),
+    *("--bind", "127.0.0.1:0"),
+]
 GRANIAN = ["granian", APP, "--interface", "asgi", "--workers", "3", "--access-log"]
 LONG = {
     "gunicorn": Server(
@@ -87,3 +92,25 @@ async def test_two_hundred_clients_are_served_by_several_workers(
                 assert not client.disconnects
         assert '" 400' not in process.output  # granian logs milliseconds too
     assert "Traceback" not in process.output
+
+
+async def test_workers_that_are_forked_from_a_loaded_app_answer_for_each_other(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    module, *arguments = GUNICORN_PRELOAD
+    auth = json.dumps({"token": create_token("ann", Settings(jwt_secret=SECRET))})
+    sessions: list[str] = []
+    async with (
+        target_process(tmp_path, *arguments, module=module, environ=cluster.environ) as process,
+        httpx.AsyncClient(timeout=20, limits=httpx.Limits(max_keepalive_connections=0)) as http,
+    ):
+        await until(lambda: process.output.count("Application startup complete") == 2)
+        url = f"{process.server.url}/socket.io/?EIO=4&transport=polling"
+        async with asyncio.timeout(30):
+            while len({session.rpartition(".")[2] for session in sessions}) < 2:  # until both workers have some
+                sessions.append(json.loads((await http.get(url)).text[1:])["sid"])
+        for session in (sessions[0], sessions[-1]):
+            assert (await http.post(f"{url}&sid={session}", content=f"40{auth}")).text == "ok"
+            assert (await http.get(f"{url}&sid={session}")).text.startswith('40{"sid":')
+            for _ in range(10):  # each on a connection of its own, which either worker may accept
+                assert (await http.post(f"{url}&sid={session}", content='42["leave","lobby"]')).text == "ok"
