@@ -86,10 +86,10 @@ class OutageQueue:
         self._delivered_here = 0
         """How many publications were delivered in this process before they had a position."""
         self._receipts: dict[tuple[GatewayName, str], Receipt] = {}
-        self._take_overs = OutageTakeOvers(broker)
+        self._failures = FailureLog()
+        self._take_overs = OutageTakeOvers(broker, self._failures)
         self._filled = asyncio.Event()
         self._sending: asyncio.Task[None] | None = None
-        self._failures = FailureLog()
 
     def __len__(self) -> int:
         """How many publications are queued."""
@@ -197,7 +197,10 @@ class OutageQueue:
         return Receipt(position=None, delivered_locally=delivered, replicated=False)
 
     async def _send(self) -> None:
-        """Send what is kept, in order, when Redis is available."""
+        """Send what is kept, in order, when Redis is available. This never ends by an error.
+
+        What fails by an error of its own is dropped, because it would fail again and delay everything behind it.
+        """
         while True:
             await self._filled.wait()
             try:
@@ -207,6 +210,9 @@ class OutageQueue:
                 else:
                     await self._send_first(self._queue[0])
             except (BrokerUnavailable, TimeoutError):
+                await asyncio.sleep(RETRY_AFTER)
+            except Exception as error:
+                self._failures.failed(None, "sending what was queued without Redis failed", error)
                 await asyncio.sleep(RETRY_AFTER)
             if not self._queue and not self._take_overs:
                 self._filled.clear()
@@ -220,6 +226,12 @@ class OutageQueue:
         except InDoubt:
             queued.attempt = Attempt()  # twice is better than never: its sender was told that it will be published
             raise
+        except (BrokerUnavailable, TimeoutError):
+            raise
+        except Exception as error:
+            what, event = "a queued broadcast is not sent to other processes", queued.publication.event
+            self._failures.failed(queued.publication.gateway, what, error, about=repr(event), event=event)
+            await asyncio.sleep(RETRY_AFTER)  # the cause may concern all of them, and end soon
         self._queue.popleft()
         self._bytes -= queued.size
         if queued.key is not None:

@@ -7,6 +7,7 @@ from typing import Final
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable
+from asgi_realtime.runtime.failure_log import FailureLog
 from asgi_realtime.values.commands import TakeOver
 from asgi_realtime.values.ids import GatewayName, UserId
 from asgi_realtime.values.questions import ConnectionsOf
@@ -21,8 +22,9 @@ class OutageTakeOvers:
     Another process may have let in the same user during the outage. Without the take-over both connections would stay.
     """
 
-    def __init__(self, broker: RedisBroker) -> None:
+    def __init__(self, broker: RedisBroker, failures: FailureLog) -> None:
         self._broker = broker
+        self._failures = failures
         self._kept: dict[tuple[GatewayName, UserId], TakeOver] = {}
 
     def __len__(self) -> int:
@@ -44,14 +46,21 @@ class OutageTakeOvers:
     async def send_first(self, receiver: BrokerReceiver) -> None:
         """Have every process carry out the oldest, unless its connection has ended. Call it again if this raises.
 
+        One that fails by an error of its own is logged, and not sent again.
+
         Raises:
             BrokerUnavailable: Redis is away.
         """
         key, command = next(iter(self._kept.items()))
         await self._broker.until_ready(command.gateway)
-        answer = receiver.answer(ConnectionsOf(command.gateway, command.user_id))
-        if command.connection_id in answer.connections:
-            await self._broker.command(command)
+        try:
+            answer = receiver.answer(ConnectionsOf(command.gateway, command.user_id))
+            if command.connection_id in answer.connections:
+                await self._broker.command(command)
+        except BrokerUnavailable:
+            raise
+        except Exception as error:
+            self._failures.failed(command.gateway, "a take-over failed after an outage", error)
         if self._kept.get(key) is command:  # else a newer one has taken its place
             del self._kept[key]
 

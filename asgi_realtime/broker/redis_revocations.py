@@ -54,6 +54,8 @@ class SharedRevocations:
         self._failures = FailureLog()
         self._numbers = (0, 0)
         """How many tokens and users were in Redis when they were last compared."""
+        self._has_new = False
+        """Whether `on_new` must still be called."""
 
     async def write(self, link: ReconnectingLink, command: RevokeToken | RevokeUser) -> None:
         """Write the revocation of a command to Redis. To be called before the command is published.
@@ -75,24 +77,25 @@ class SharedRevocations:
             LinkLost: the connection is lost.
             hiredis.ReplyError: Redis refused.
         """
-        self._numbers = await self._count(link)
-        has_new = False
+        numbers = await self._count(link)
         tokens: set[str] = set()
         users: dict[str, float] = {}
         try:
             async for jti, left in self._read(link, Script.REVOKED_TOKENS, self._tokens):
                 tokens.add(jti)
-                has_new |= self._own.revoke_token(jti, float(left) / 1_000)
+                self._has_new |= self._own.revoke_token(jti, float(left) / 1_000)
             async with aclosing(self._read(link, Script.REVOKED_USERS, self._users)) as latest_first:
                 async for user_id, time in latest_first:
                     users[user_id] = issued_before = float(time)
                     seconds = issued_before + self._own.ttl - time_source.wall()
                     if seconds <= 0:
                         break  # the others have ended too
-                    has_new |= self._own.revoke_user(UserId(user_id), issued_before, seconds)
+                    self._has_new |= self._own.revoke_user(UserId(user_id), issued_before, seconds)
         finally:
-            if has_new:
+            if self._has_new:
                 self._on_new()
+                self._has_new = False
+        self._numbers = numbers  # only now, so that `watch` repeats what has failed
         await self._write_missing(link, tokens, users)
 
     async def _write_missing(self, link: Link, tokens: set[str], users: dict[str, float]) -> None:
@@ -114,7 +117,7 @@ class SharedRevocations:
             logger.info("%d revocations were missing in Redis and are there again", missing)
 
     async def watch(self, current: Callable[[], Link | None]) -> None:
-        """Synchronise whenever a number in Redis has changed. This ends when it is cancelled."""
+        """Synchronise whenever a number in Redis has changed. This ends only when it is cancelled."""
         while True:
             await asyncio.sleep(CHECK_EVERY)
             link = current()
@@ -127,6 +130,8 @@ class SharedRevocations:
                 continue
             except hiredis.ReplyError as error:
                 self._failures.failed(None, "Redis refused to return the revocations", error, traceback=False)
+            except Exception as error:
+                self._failures.failed(None, "comparing the revocations with Redis failed", error)
 
     async def _count(self, link: Link) -> tuple[int, int]:
         """How many tokens and users are in Redis."""

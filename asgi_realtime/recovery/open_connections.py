@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 from collections.abc import Callable, Mapping
 
@@ -149,8 +148,12 @@ class OpenConnections:
                 await self._report(gateway, now)
 
     async def _report(self, gateway: GatewayName, now: float) -> None:
-        with contextlib.suppress(BrokerUnavailable):
+        try:
             await self._measure(gateway, now)
+        except BrokerUnavailable:
+            pass
+        except Exception as error:
+            self._tasks.failures.failed(gateway, "reporting the progress of recovery failed", error)
 
     async def _measure(self, gateway: GatewayName, now: float) -> None:
         connections = self._hub.rooms(gateway).everybody

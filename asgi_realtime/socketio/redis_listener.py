@@ -90,6 +90,11 @@ class RedisListener:
                     reason = (link.refusal if link is not None else None) or str(error) or "no answer"
                     text = "channel %s of python-socketio: %s; connecting again%s"
                     self._logger.warning(text, self._channel, reason, more)
+            except Exception as error:
+                more = self._failures.more(("lost", type(error)))
+                if more is not None:
+                    text = "channel %s of python-socketio: a connection failed; connecting again%s"
+                    self._logger.exception(text, self._channel, more)
             finally:
                 self._link = None
                 if link is not None:

@@ -44,9 +44,14 @@ class Process:
     def __init__(self, keys: Keys, ttl: float = 60.0, capacity: int = 1_000_000) -> None:
         self.own = Revocations(ttl=ttl, capacity=capacity)
         self.learned = 0
+        self.failing = 0
+        """How many of the next calls of `on_new` raise."""
         self.shared = SharedRevocations(self.own, keys=keys, on_new=self._count)
 
     def _count(self) -> None:
+        if self.failing:
+            self.failing -= 1
+            raise ValueError("a connection could not be ended")
         self.learned += 1
 
     def refuses(self, **claims: object) -> bool:
@@ -173,5 +178,24 @@ async def test_revocations_that_redis_has_lost_come_back_although_the_connection
     assert process.refuses(jti="j1", iat=now + 1)
     assert process.refuses(iat=now)
     assert not process.refuses(jti="j3", iat=now + 1)
+    watching.cancel()
+    await asyncio.wait([watching])
+
+
+async def test_an_error_does_not_end_the_comparisons_with_redis(
+    keys: Keys, link: Link, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(redis_revocations, "CHECK_EVERY", 0.01)
+    first, second = Process(keys), Process(keys)
+    await second.shared.synchronise(link)
+    second.failing = 2
+    watching = asyncio.create_task(second.shared.watch(lambda: link))
+    first.own.revoke_token("j1")
+    await first.shared.synchronise(link)
+    await until(lambda: second.learned == 1)
+    assert second.refuses(jti="j1")
+    assert [record.message for record in caplog.records] == [
+        "comparing the revocations with Redis failed: ValueError('a connection could not be ended')"
+    ]
     watching.cancel()
     await asyncio.wait([watching])

@@ -11,13 +11,14 @@ from contextlib import AsyncExitStack
 import pytest
 
 from asgi_realtime.broker import outage_take_overs
+from asgi_realtime.broker.encoding import PLAIN, Encoding
 from asgi_realtime.broker.outage_queue import OutageQueue
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command, TakeOver
 from asgi_realtime.values.ids import ConnectionId, RoomName, UserId
-from asgi_realtime.values.publications import ToRoom, ToUsers
+from asgi_realtime.values.publications import Publication, ToRoom, ToUsers
 from tests.faults.test_redis_broker import ADA, ATTIC, GATEWAY, LOBBY, Recorder, event, to
 from tests.support.redis_proxy import RedisProxy, redis_proxy
 from tests.support.redis_server import RedisProcess
@@ -30,7 +31,8 @@ class Pair:
     def __init__(self, proxy: RedisProxy, server: RedisProcess) -> None:
         prefix = f"test-{secrets.token_hex(4)}"
         self.proxy = proxy
-        self.queue = OutageQueue(RedisBroker(RedisServer(proxy.url), prefix=prefix), timeout=0.3)
+        broker = RedisBroker(RedisServer(proxy.url), prefix=prefix, encoding=Encoding(encode, PLAIN.decode))
+        self.queue = OutageQueue(broker, timeout=0.3)
         self.other = RedisBroker(RedisServer(server.url), prefix=prefix)
         self.seen, self.others = Recorder(), Recorder()
 
@@ -46,6 +48,13 @@ class Pair:
         self.proxy.refusing = True
         self.proxy.cut()
         await until(lambda: not self.queue.ready)
+
+
+def encode(publication: Publication, origin: str) -> bytes:
+    """The encoding of the package, which fails for some events."""
+    if publication.event.startswith("unencodable"):
+        raise ValueError("it cannot be encoded")
+    return PLAIN.encode(publication, origin)
 
 
 def take_over(user_id: str, connection_id: str) -> TakeOver:
@@ -287,6 +296,47 @@ async def test_take_overs_of_an_outage_are_bounded(pair: Pair, monkeypatch: pyte
     with pytest.raises(BrokerUnavailable):
         await pair.queue.command(take_over("eve", "c"))
     assert pair.seen.seen == ["TakeOver"] * 3
+
+
+async def test_what_cannot_be_sent_is_dropped_with_a_line_and_the_rest_is_sent(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pair.cut_off()
+    for name in ("first", "unencodable 1", "unencodable 2", "last"):
+        receipt = await pair.queue.publish(event(name), key=name)
+        assert receipt.delivered_locally == 1
+    pair.proxy.refusing = False
+    await until(lambda: len(pair.queue) == 0)
+    await pair.queue.publish(event("after"))
+    await until(lambda: pair.others.seen[-1:] == ["after"])
+    assert pair.others.seen == ["first", "last", "after"]
+    assert pair.seen.seen == ["first", "unencodable 1", "unencodable 2", "last", "after"]
+    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == [
+        "/: a queued broadcast is not sent to other processes ('unencodable 1'): ValueError('it cannot be encoded')"
+    ]
+
+
+async def test_a_take_over_that_fails_after_an_outage_does_not_end_the_sending(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair.seen.connections = ConnectionId("a"), ConnectionId("b")
+    await pair.cut_off()
+    for user_id in ("ada", "bob"):
+        await pair.queue.command(take_over(user_id, user_id[0]))
+    await pair.queue.publish(event("queued"))
+
+    def fail(command: Command) -> None:
+        assert isinstance(command, TakeOver)
+        if command.user_id == "ada":
+            raise ValueError("a connection could not be ended")
+
+    pair.seen.on_command = fail
+    pair.proxy.refusing = False
+    await until(lambda: pair.others.seen[-1:] == ["queued"])
+    assert pair.others.seen == ["TakeOver", "TakeOver", "queued"]
+    errors = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == ["/: a take-over failed after an outage: ValueError('a connection could not be ended')"]
 
 
 async def test_what_is_queued_at_the_stop_is_logged(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import socketio as python_socketio
+from redis.asyncio.connection import AbstractConnection
 
 from asgi_realtime import ConfigurationError, socketio
 from asgi_realtime.values.json import Json
@@ -250,6 +251,30 @@ async def test_connections_that_are_lost_again_and_again_are_replaced_with_one_l
     await emitter.call("emit", "back", 1)
     await ada.expect("back")
     assert len([record for record in caplog.records if channel in record.getMessage()]) == 1
+    await ada.disconnect()
+
+
+async def test_a_connection_that_fails_by_an_error_of_the_host_is_made_again(
+    serve: Serve, redis_process: RedisProcess, channel: str, emitter: Emitter, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = [LookupError("no login yet"), LookupError("no login yet")]
+
+    async def log_in(connection: AbstractConnection) -> None:
+        if failures:
+            raise failures.pop()
+        await connection.on_connect()
+
+    manager = python_socketio.AsyncRedisManager(
+        redis_process.url, channel=channel, redis_options={"redis_connect_func": log_in}
+    )
+    server = await serve(socketio.ASGIApp(socketio.AsyncServer(client_manager=manager)))
+    ada = PythonClient()
+    await ada.connect(server.url)
+    await until(lambda: listens(redis_process, channel))
+    await emitter.call("emit", "news", 1)
+    await ada.expect("news")
+    lines = [record.getMessage() for record in caplog.records if channel in record.getMessage()]
+    assert lines == [f"channel {channel} of python-socketio: a connection failed; connecting again"]
     await ada.disconnect()
 
 
