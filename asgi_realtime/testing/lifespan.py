@@ -8,6 +8,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message
 
 from asgi_realtime.runtime.new_task import new_task
+from asgi_realtime.runtime.tasks import contained
 
 
 class LifespanRunner:
@@ -39,7 +40,7 @@ class LifespanRunner:
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
         try:
-            await self._app(scope, self._requests.get, self._answers.put)
+            await contained(self._app(scope, self._requests.get, self._answers.put))
         finally:
             await self._answers.put({"type": "ended"})
 

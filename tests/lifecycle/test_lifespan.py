@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import uvicorn
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.lifespan.on import LifespanOn
 
+from asgi_realtime import RealtimeMiddleware, Settings, SocketIOGateway
 from asgi_realtime.lifecycle.lifespan import Lifespan
+from tests.support.waiting import until
 
 
 class Server:
     """The server's side of a lifespan scope."""
 
-    def __init__(self, host: ASGIApp, *, start_fails: bool = False) -> None:
+    def __init__(self, host: ASGIApp, *, start_fails: bool = False, send_fails: str = "") -> None:
         self.log: list[str] = []
         self.answers: asyncio.Queue[Message] = asyncio.Queue()
         self._events: asyncio.Queue[Message] = asyncio.Queue()
         self._start_fails = start_fails
+        self._send_fails = send_fails
         self.scope: Scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
         lifespan = Lifespan(host, start=self._start, stop=self._stop)
-        self.task = asyncio.create_task(lifespan(self.scope, self._events.get, self.answers.put))
+        self.task = asyncio.create_task(lifespan(self.scope, self._events.get, self._send))
 
     async def _start(self) -> None:
         if self._start_fails:
@@ -31,8 +40,16 @@ class Server:
     async def _stop(self) -> None:
         self.log.append("our stop")
 
-    async def ask(self, event: str) -> str:
+    async def _send(self, message: Message) -> None:
+        if message["type"] == f"lifespan.{self._send_fails}":
+            raise ConnectionError("the server has gone")
+        self.answers.put_nowait(message)
+
+    def event(self, event: str) -> None:
         self._events.put_nowait({"type": f"lifespan.{event}"})
+
+    async def ask(self, event: str) -> str:
+        self.event(event)
         async with asyncio.timeout(5):
             answer = await self.answers.get()
         self.log.append(answer["type"].removeprefix("lifespan."))
@@ -153,8 +170,17 @@ async def test_a_host_may_send_lifespan_replies_without_receiving() -> None:
     assert server.log == ["our start", "startup.complete", "our stop", "shutdown.complete"]
 
 
-async def test_a_server_that_cancels_the_lifespan_ends_the_hosts_lifespan() -> None:
-    ended = asyncio.Event()
+# Ends without an answer
+
+
+async def waiting_host(scope: Scope, receive: Receive, send: Send) -> None:
+    """A host whose start-up does not end."""
+    await receive()
+    await asyncio.Event().wait()
+
+
+async def test_a_server_that_cancels_the_lifespan_ends_the_host_and_then_the_gateways() -> None:
+    servers: list[Server] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -162,10 +188,106 @@ async def test_a_server_that_cancels_the_lifespan_ends_the_hosts_lifespan() -> N
             await send({"type": "lifespan.startup.complete"})
             await receive()
         finally:
-            ended.set()
+            servers[0].log.append("end of the host")
 
-    server = Server(app)
+    servers.append(server := Server(app))
     await server.ask("startup")
     server.task.cancel()
     await server.end()
-    assert ended.is_set()
+    assert server.task.cancelled()
+    assert server.log == ["our start", "startup.complete", "end of the host", "our stop"]
+
+
+async def test_a_lifespan_that_is_cancelled_while_the_host_starts_stops_the_gateways() -> None:
+    tasks = asyncio.all_tasks()
+    server = Server(waiting_host)
+    server.event("startup")
+    await until(lambda: server.log)
+    server.task.cancel()
+    await server.end()
+    assert server.task.cancelled() and server.log == ["our start", "our stop"]
+    await until(lambda: asyncio.all_tasks() == tasks)
+
+
+@pytest.mark.parametrize("answer", ["startup.complete", "startup.failed", "shutdown.complete"])
+async def test_a_server_that_takes_no_answer_stops_the_gateways(answer: str) -> None:
+    servers: list[Server] = []
+    event, _, outcome = answer.partition(".")
+    startup = outcome if event == "startup" else "complete"
+    servers.append(server := Server(host(servers, startup=startup), send_fails=answer))
+    if event == "shutdown":
+        await server.ask("startup")
+    server.event(event)
+    await server.end()
+    assert isinstance(server.task.exception(), ConnectionError)
+    assert server.log.count("our stop") == 1
+
+
+# `sys.exit()` in the host's lifespan
+
+
+def ending(step: str, how: BaseException, *, answers: bool) -> ASGIApp:
+    """A host whose lifespan ends at a step. `answers`: it reports this first, as Starlette does."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for event in ("startup", "shutdown"):
+            await receive()
+            if event == step:
+                if answers:
+                    await send({"type": f"lifespan.{event}.failed", "message": f"the host's own {how!r}"})
+                raise how
+            await send({"type": f"lifespan.{event}.complete"})
+            if step == "between":
+                raise how
+
+    return app
+
+
+@pytest.mark.parametrize("how", [SystemExit(7), asyncio.CancelledError()], ids=["exit", "cancelled"])
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_host_that_exits_at_its_start_is_reported_and_ends_no_loop(how: BaseException, answers: bool) -> None:
+    server = Server(ending("startup", how, answers=answers))
+    assert type(how).__name__ in await server.ask("startup")
+    await server.end()
+    assert server.task.done() and not server.task.cancelled() and server.task.exception() is None
+    assert server.log == ["our start", "our stop", "startup.failed"]
+
+
+@pytest.mark.parametrize("how", [SystemExit(7), asyncio.CancelledError()], ids=["exit", "cancelled"])
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("step", ["between", "shutdown"])
+async def test_a_host_that_exits_later_is_reported_at_the_end(step: str, how: BaseException, answers: bool) -> None:
+    server = Server(ending(step, how, answers=answers))
+    await server.ask("startup")
+    assert type(how).__name__ in await server.ask("shutdown")
+    await server.end()
+    assert server.task.done() and not server.task.cancelled() and server.task.exception() is None
+    assert server.log == ["our start", "startup.complete", "our stop", "shutdown.failed"]
+
+
+@pytest.mark.parametrize("step", ["startup", "shutdown"])
+async def test_uvicorn_shows_the_same_as_without_the_package(step: str, caplog: pytest.LogCaptureFixture) -> None:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if step == "startup":
+            sys.exit(7)
+        yield
+        sys.exit(7)
+
+    async def shown(app: Any) -> tuple[bool, bool, list[str]]:
+        caplog.clear()
+        caplog.set_level("INFO", "uvicorn.error")
+        server = LifespanOn(uvicorn.Config(app, log_config=None))
+        async with asyncio.timeout(5):
+            await server.startup()
+            if step == "shutdown":
+                await server.shutdown()
+        return server.startup_failed, server.shutdown_failed, [record.getMessage() for record in caplog.records]
+
+    plain = Starlette(lifespan=lifespan)
+    expected = await shown(plain)
+    assert "SystemExit: 7" in "".join(expected[2])
+    settings = Settings(jwt_secret="a secret for tests that is long enough")
+    wrapped = RealtimeMiddleware(plain, gateways=[SocketIOGateway()], settings=settings)
+    assert await shown(wrapped) == expected
+    assert wrapped.realtime.lifecycle.loop is None

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import gc
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -506,6 +507,26 @@ async def test_the_error_of_an_application_that_does_not_start_is_raised() -> No
 async def fails_to_start(app: FastAPI) -> AsyncIterator[None]:
     open_database()
     yield
+
+
+@pytest.mark.parametrize("mounted", [True, False])
+async def test_an_application_that_exits_ends_the_test_but_not_its_event_loop(mounted: bool) -> None:
+    app = FastAPI(lifespan=exits)
+    if mounted:
+        app.add_middleware(RealtimeMiddleware, gateways=[Lobby()], settings=SETTINGS)
+    with pytest.raises(RuntimeError, match="SystemExit"):
+        async with RealtimeTestClient(app):
+            pytest.fail("started")
+
+
+@asynccontextmanager
+async def exits(app: FastAPI) -> AsyncIterator[None]:
+    read_arguments()
+    yield
+
+
+def read_arguments() -> None:
+    sys.exit("a parser of arguments did this")
 
 
 def open_database() -> None:
