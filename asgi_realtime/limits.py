@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from typing import Final
 
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
-from asgi_realtime.values.field_types import check_fields
+from asgi_realtime.values.field_types import check_fields, is_positive
 from asgi_realtime.values.ids import id_text
 from asgi_realtime.values.text import is_longer
 
@@ -109,7 +108,7 @@ class Limits:
         check_fields(self, lambda name: f"MEW_{name.upper()}")
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not 0 < value < math.inf:
+            if not is_positive(value):
                 raise ConfigurationError(f"MEW_{field.name.upper()} must be a finite number greater than 0")
 
 

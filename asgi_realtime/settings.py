@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
-import math
 import os
 import re
 import secrets
@@ -29,7 +28,7 @@ from asgi_realtime.auth.origin_patterns import SPECIAL_ORIGINS, read_origin, rea
 from asgi_realtime.auth.trusted_proxies import read_network
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import Limits
-from asgi_realtime.values.field_types import check_fields
+from asgi_realtime.values.field_types import check_fields, is_finite, is_number
 from asgi_realtime.variables import read_fields, variable
 
 logger = logging.getLogger("asgi_realtime")
@@ -160,7 +159,7 @@ class Settings:
         check_fields(self, variable)
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, float) and not math.isfinite(value):
+            if is_number(value) and not is_finite(value):
                 raise ConfigurationError(f"{variable(field.name)} must be a finite number")
         if not _PREFIX.fullmatch(self.redis_prefix):
             raise ConfigurationError("MEW_REDIS_PREFIX takes letters, digits, and any of _ . : -, at most 64")

@@ -11,6 +11,7 @@ import jwt
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.runtime import time_source
 from asgi_realtime.settings import Settings
+from asgi_realtime.values.field_types import is_finite
 from asgi_realtime.values.ids import Id, id_text
 
 
@@ -22,6 +23,7 @@ def create_token(user_id: Id, settings: Settings, *, expires_in: float | None = 
 
     Raises:
         ConfigurationError: if the settings have no shared secret to sign with.
+        ValueError: if `expires_in` is not finite.
     """
     return signed_token(user_id, settings, claims, expires_in=expires_in)
 
@@ -31,6 +33,7 @@ def signed_token(user_id: Id, settings: Settings, claims: Mapping[str, Any], *, 
 
     Raises:
         ConfigurationError: if the settings have no shared secret to sign with.
+        ValueError: if `expires_in` is not finite.
     """
     if not settings.jwt_secret:
         raise ConfigurationError(f"tokens can be made only with MEW_JWT_SECRET; {_remedy(settings)}")
@@ -42,6 +45,8 @@ def signed_token(user_id: Id, settings: Settings, claims: Mapping[str, Any], *, 
         settings.jwt_user_claim: id_text(user_id, "user_id"),
     }
     if expires_in is not None:
+        if not is_finite(expires_in):
+            raise ValueError("expires_in must be a finite number of seconds, or None")
         made["exp"] = now + expires_in
     if settings.jwt_audience is not None:
         made["aud"] = settings.jwt_audience

@@ -15,6 +15,7 @@ from asgi_realtime.client.link import Auth, End, Given, Link, given
 from asgi_realtime.client.received_events import ReceivedEvents
 from asgi_realtime.client.reconnection import Reconnection
 from asgi_realtime.runtime.new_task import new_task
+from asgi_realtime.values.field_types import is_positive
 
 logger = logging.getLogger("asgi_realtime.client")
 
@@ -44,6 +45,8 @@ class Client(abc.ABC, Generic[E, L]):
         max_events: int,
         reconnection: Reconnection | None,
     ) -> None:
+        if not is_positive(timeout):
+            raise ValueError(f"timeout={timeout!r}: it must be a finite number of seconds above 0")
         self._auth = auth
         self._headers = headers
         self._timeout = timeout

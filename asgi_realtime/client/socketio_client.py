@@ -53,7 +53,7 @@ class SocketIOClient(Client[E, "SocketIOLink"]):
             reconnection: when the client returns after a loss. None: it does not.
 
         Raises:
-            ValueError: if the URL is none, or `max_events` is below 1.
+            ValueError: if the URL is none, `max_events` is below 1, or `timeout` is not finite and above 0.
         """
         super().__init__(auth=auth, headers=headers, timeout=timeout, max_events=max_events, reconnection=reconnection)
         self._address = address(url, "http", "/" + socketio_path.strip("/"))

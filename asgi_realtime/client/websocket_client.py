@@ -10,6 +10,7 @@ from asgi_realtime.client.client import Client
 from asgi_realtime.client.events import AnyEvent
 from asgi_realtime.client.link import Auth, Given, Json, Session
 from asgi_realtime.client.reconnection import DEFAULT_RECONNECTION, Reconnection
+from asgi_realtime.values.field_types import is_positive
 
 if TYPE_CHECKING:
     from asgi_realtime.client.websocket_link import WebSocketLink
@@ -58,11 +59,15 @@ class WebSocketClient(Client[E, "WebSocketLink"]):
             reconnection: when the client returns after a loss. None: it does not.
 
         Raises:
-            ValueError: if the gateway reads `auth` nowhere, the URL is none, or `max_events` is below 1.
+            ValueError: if the gateway reads `auth` nowhere, the URL is none, `max_events` is below 1, or another number
+                is not finite and above 0.
         """
         super().__init__(auth=auth, headers=headers, timeout=timeout, max_events=max_events, reconnection=reconnection)
         if auth is not None and self.token_place is None:
             raise ValueError(f"{type(self).__name__} has no place for auth=; authenticate by headers=")
+        for name, value in (("max_bytes", max_bytes), ("ping_interval", ping_interval)):
+            if not is_positive(value):
+                raise ValueError(f"{name}={value!r}: it must be a finite number above 0")
         self._address = address(url, "ws", self.path)
         self._max_bytes = max_bytes
         self._ping_interval = ping_interval

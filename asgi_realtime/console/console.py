@@ -34,7 +34,7 @@ from asgi_realtime.protocols.frame import Frame
 from asgi_realtime.runtime.host_calls import MaybeAwaitable
 from asgi_realtime.runtime.log_fields import log_fields
 from asgi_realtime.settings import Settings
-from asgi_realtime.values.field_types import is_number
+from asgi_realtime.values.field_types import is_positive
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.ids import GatewayName, RoomName, UserId
@@ -48,6 +48,7 @@ LIMITS: Final = Limits(
     message_bytes=262_144, event_rate=10.0, event_burst=100, events_in_flight=16, sessions=50, outbox_bytes=4_194_304
 )
 """The limits of the console's own clients: at most 50 open pages for each process."""
+MOST_SESSION_SECONDS: Final = 3 * 365 * 86_400
 
 
 class RealtimeConsole(WebSocketGateway):
@@ -78,17 +79,20 @@ class RealtimeConsole(WebSocketGateway):
             secret: what operators log in with, at least 16 bytes. Default: `MEW_CONSOLE_SECRET`.
             check: your own check, async or plain: it gets the request's headers and cookies, and returns True for an
                 operator, who then needs no secret. It is called for each request and each WebSocket of the page.
-            session_seconds: seconds after which operators must log in again, and their pages are disconnected.
+            session_seconds: seconds after which operators must log in again, and their pages are disconnected. At most
+                three years.
 
         Raises:
-            ConfigurationError: for an argument of a wrong type; when it is mounted, if there is neither a secret nor a
-                check, or if the secret is too short.
+            ConfigurationError: for an argument of a wrong type or value; when it is mounted, if there is neither a
+                secret nor a check, or if the secret is too short.
         """
         super().__init__(path, limits=LIMITS, query_token=False, auth_frame=False)
         if secret is not None and not isinstance(secret, str):
             raise ConfigurationError("RealtimeConsole: secret must be text")
-        if not (is_number(session_seconds) and session_seconds > 0):
-            raise ConfigurationError("RealtimeConsole: session_seconds must be a number greater than 0")
+        if not (is_positive(session_seconds) and session_seconds <= MOST_SESSION_SECONDS):
+            raise ConfigurationError(
+                f"RealtimeConsole: session_seconds must be above 0 and at most {MOST_SESSION_SECONDS}, three years"
+            )
         self.__secret = secret
         self.__check = None if check is None else self.host_call(check, "check", "handshake")
         self.__seconds = float(session_seconds)

@@ -45,7 +45,7 @@ from asgi_realtime.protocols.json_dialect import JSONDialect
 from asgi_realtime.recovery.json_clients import claim_in, presented
 from asgi_realtime.recovery.session import SessionClaim
 from asgi_realtime.settings import Settings
-from asgi_realtime.values.field_types import is_number
+from asgi_realtime.values.field_types import is_positive
 from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.json import Json
 
@@ -151,8 +151,8 @@ class WebSocketGateway(Gateway):
             if not isinstance(flag, bool):
                 raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be True or False")
         for name, value in (("auth_timeout", auth_timeout), ("idle_timeout", idle_timeout)):
-            if value is not None and not (is_number(value) and value > 0):
-                raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be a number greater than 0")
+            if value is not None and not is_positive(value):
+                raise ConfigurationError(f"WebSocketGateway({path!r}): {name} must be a finite number greater than 0")
         super().__init__(path, authenticator=authenticator, limits=limits)
         self.__query_token = query_token
         self.__auth_frame = auth_frame

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from asgi_realtime.socketio.base_server import BaseServer
 from asgi_realtime.socketio.exceptions import TimeoutError
+from asgi_realtime.values.field_types import is_positive
 from asgi_realtime.values.ids import Id, id_text, id_texts
 from asgi_realtime.values.json import Json
 
@@ -255,10 +256,13 @@ class SocketIOServer(BaseServer):
         """Let the Socket.IO Admin UI connect. See `AdminUI`.
 
         Raises:
-            ValueError: without `auth`. `auth=False` lets every client in: never use it in production.
+            ValueError: without `auth`, or if `server_stats_interval` is not a finite number above 0. `auth=False`
+                lets every client in: never use it in production.
         """
         from asgi_realtime.socketio.admin import AdminUI
 
+        if not is_positive(server_stats_interval):
+            raise ValueError("instrument(): server_stats_interval must be a finite number greater than 0")
         admin = AdminUI(
             self,
             auth=auth,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -43,6 +44,16 @@ def check_fields(owner: Any, variable: Callable[[str], str]) -> None:
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is an int or a float. A bool is not a number here."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that is finite as a float."""
+    return is_number(value) and -sys.float_info.max <= value <= sys.float_info.max
+
+
+def is_positive(value: object) -> TypeGuard[float]:
+    """Whether a value is a finite number above 0."""
+    return is_finite(value) and value > 0
 
 
 def _fits(kind: str, value: Any) -> bool:

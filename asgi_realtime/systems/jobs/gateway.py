@@ -7,7 +7,7 @@ import functools
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.token_sources import token_from_bearer, token_from_query
 from asgi_realtime.connection.connection import Connection
-from asgi_realtime.errors import Refusal, Unauthorized
+from asgi_realtime.errors import ConfigurationError, Refusal, Unauthorized
 from asgi_realtime.gateways.websocket_gateway import WebSocketGateway
 from asgi_realtime.handlers.event_handlers import on
 from asgi_realtime.limits import Limits
@@ -25,6 +25,7 @@ from asgi_realtime.systems.jobs.events import (
     timestamp_text,
 )
 from asgi_realtime.systems.jobs.service import JobsService
+from asgi_realtime.values.field_types import is_positive
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
 
@@ -61,7 +62,12 @@ class JobsGateway(WebSocketGateway):
             limits: limits of this gateway. Default: those of the settings.
             heartbeat_interval: seconds between two `ping`s of a client. Sent to each client that connects.
             idle_timeout: seconds without a frame from the client, after which it is closed with 1000. None: never.
+
+        Raises:
+            ConfigurationError: for an argument of a wrong type or value.
         """
+        if not is_positive(heartbeat_interval):
+            raise ConfigurationError(f"JobsGateway({path!r}): heartbeat_interval must be a finite number above 0")
         super().__init__(path, authenticator=authenticator, limits=limits, auth_frame=False, idle_timeout=idle_timeout)
         self.__may_join = None if service is None else self.service_call(service, "may_join", "identity", "job_id")
         self.__last_status = None if service is None else self.service_call(service, "last_status", "job_id")
