@@ -3,7 +3,7 @@
 A subscription has one of these states:
 
 - pending: the first member was added, or is about to be. The request is sent at the end of the loop's tick, together
-  with the others of that tick.
+  with the others of its gateway.
 - subscribed, with members.
 - subscribed without members, for `UNSUBSCRIBE_DELAY`. Then the process unsubscribes.
 
@@ -171,7 +171,12 @@ class Subscriptions:
 
     def _send(self) -> None:
         batch, self._batch = self._batch, []
-        self._tasks.spawn(self._subscribe(batch), name="subscribing")
+        # One request for each gateway: in a Redis Cluster, the server of one may be away.
+        by_gateway: dict[GatewayName, list[Subscription]] = {}
+        for subscription in batch:
+            by_gateway.setdefault(subscription.gateway, []).append(subscription)
+        for some in by_gateway.values():
+            self._tasks.spawn(self._subscribe(some), name="subscribing")
 
     async def _subscribe(self, batch: Sequence[Subscription]) -> None:
         try:

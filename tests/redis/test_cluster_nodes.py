@@ -8,13 +8,16 @@ import secrets
 import pytest
 
 from asgi_realtime.broker.redis import RedisBroker
+from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.ids import GatewayName, RoomName
 from asgi_realtime.values.publications import Publication, Subscription, ToRoom
+from tests.support.recording import World
 from tests.support.recording_receiver import RecordingReceiver
 from tests.support.redis_cluster import RedisClusterProcesses, redis_cluster
+from tests.support.redis_server import RedisProcess
 from tests.support.waiting import until
 
 LOBBY = ToRoom(RoomName("lobby"))
@@ -63,21 +66,63 @@ async def test_nothing_is_lost_or_doubled_when_a_slot_moves(redis_cluster_proces
     await far.stop()
 
 
+def two_gateways(cluster: RedisClusterProcesses, prefix: str) -> tuple[str, str, RedisProcess]:
+    """Gateways on two servers, and the server of the first one, which has nothing that concerns all gateways."""
+    owners = {f"/{number}": cluster.owner(Keys(prefix, GatewayName(f"/{number}")).state) for number in range(20)}
+    shared = cluster.owner(Keys(prefix, GatewayName("*")).state)
+    first = next(gateway for gateway, owner in owners.items() if owner != shared)
+    second = next(gateway for gateway, owner in owners.items() if owner != owners[first])
+    return first, second, cluster.masters[owners[first]]
+
+
 async def test_only_the_gateways_of_a_dead_server_are_away() -> None:
     with redis_cluster() as cluster:
         prefix = "test"
-        owners = {f"/{number}": cluster.owner(Keys(prefix, GatewayName(f"/{number}")).state) for number in range(20)}
-        shared = cluster.owner(Keys(prefix, GatewayName("*")).state)
-        dead = next(gateway for gateway, owner in owners.items() if owner != shared)
-        alive = next(gateway for gateway, owner in owners.items() if owner != owners[dead])
+        dead, alive, server = two_gateways(cluster, prefix)
         broker, receiver = await start(cluster.url, prefix, dead, alive, timeout=3.0)
-        cluster.masters[owners[dead]].kill()
+        server.kill()
         await until(lambda: not broker.ready)
         await broker.publish(news("to the living", alive))
         with pytest.raises(BrokerUnavailable):
             await broker.publish(news("to the dead", dead))
-        cluster.masters[owners[dead]].start()
+        server.start()
         await until(lambda: broker.ready)
         await broker.publish(news("back", dead))
         assert receiver.seen == ["to the living", "back"]
         await broker.stop()
+
+
+async def test_a_server_that_hangs_delays_no_join_of_another_gateway(
+    redis_cluster_processes: RedisClusterProcesses,
+) -> None:
+    prefix = f"test-{secrets.token_hex(4)}"
+    first, second, server = two_gateways(redis_cluster_processes, prefix)
+    hanging, alive = GatewayName(first), GatewayName(second)
+    broker = RedisBroker(RedisServer(redis_cluster_processes.url), prefix=prefix)
+    world = World(gateways=[hanging, alive], broker=broker, broker_timeout=0.5)
+    await broker.start(world.hub)
+    of_hanging, of_alive = [(await admitted(world, gateway)).public for gateway in (hanging, alive)]
+    server.freeze()
+    try:
+        # Both rooms get their first member in one tick.
+        joins = await asyncio.gather(of_hanging.join("lobby"), of_alive.join("lobby"), return_exceptions=True)
+        assert isinstance(joins[0], BrokerUnavailable)
+        assert joins[1] is None
+        assert (await broker.publish(news("to the living", alive))).delivered_locally == 1
+    finally:
+        server.thaw()
+    await until(lambda: broker.ready)
+    await of_hanging.join("lobby")
+    assert (await broker.publish(news("back", hanging))).delivered_locally == 1
+    world.hub.stop()
+    await broker.stop()
+
+
+async def admitted(world: World, gateway: GatewayName) -> InternalConnection:
+    """A connection whose subscriptions are confirmed."""
+    connection, _ = world.admit_to(gateway)
+    async with asyncio.timeout(10):
+        subscribing = world.hub.until_subscribed(connection)
+        if subscribing is not None:
+            await subscribing
+    return connection

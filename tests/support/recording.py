@@ -6,6 +6,7 @@ import asyncio
 import functools
 import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from asgi_realtime.auth.revocations import Revocations
@@ -141,12 +142,13 @@ class Host:
 
 
 class World:
-    """A hub with one gateway mounted, whose rooms come from a `Host`."""
+    """A hub with one gateway or several, whose rooms come from a `Host`."""
 
     def __init__(
         self,
         limits: Limits | None = None,
         *,
+        gateways: Sequence[GatewayName] = (GATEWAY,),
         with_host: bool = True,
         broker: Broker | None = None,
         broker_timeout: float = 5.0,
@@ -165,14 +167,16 @@ class World:
             broker_timeout=broker_timeout,
             call_soon=self.ticks.append,
         )
-        self.hub.mount(GATEWAY, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)
-        self._mounted = MountedGateway(
-            name=GATEWAY,
-            dialect=JSONDialect(),
-            hub=self.hub,
-            held_bytes=self.limits.outbox_bytes,
-            meter=Meter(),
-        )
+        self._mounted = {}
+        for gateway in gateways:
+            self.hub.mount(gateway, JSONDialect(), self.limits, self.host.rooms_of if with_host else None)
+            self._mounted[gateway] = MountedGateway(
+                name=gateway,
+                dialect=JSONDialect(),
+                hub=self.hub,
+                held_bytes=self.limits.outbox_bytes,
+                meter=Meter(),
+            )
 
     def tick(self) -> None:
         """End the tick of the loop, so that its broadcasts are written."""
@@ -192,12 +196,17 @@ class World:
 
     def connection(self, user_id: str = "ann", **claims: Json) -> tuple[InternalConnection, RecordingTransport]:
         """A connection that is not in the hub yet, and is not held."""
+        return self._connection(GATEWAY, user_id, claims)
+
+    def _connection(
+        self, gateway: GatewayName, user_id: str, claims: Mapping[str, Json]
+    ) -> tuple[InternalConnection, RecordingTransport]:
         transport = RecordingTransport(outbox_bytes=self.limits.outbox_bytes)
         connection = InternalConnection(
             id=ConnectionId(f"c{next(_ids)}"),
             identity=Identity(user_id=UserId(user_id), claims=claims),
-            handshake=Handshake(gateway=GATEWAY),
-            mounted=self._mounted,
+            handshake=Handshake(gateway=gateway),
+            mounted=self._mounted[gateway],
             transport=transport,
             inbox=Inbox(self.tasks, self.limits),
         )
@@ -206,7 +215,13 @@ class World:
 
     def admit(self, user_id: str = "ann", **claims: Json) -> tuple[InternalConnection, RecordingTransport]:
         """A connection in the hub; closing it takes it out."""
-        connection, transport = self.connection(user_id, **claims)
+        return self.admit_to(GATEWAY, user_id, claims)
+
+    def admit_to(
+        self, gateway: GatewayName, user_id: str = "ann", claims: Mapping[str, Json] = MappingProxyType({})
+    ) -> tuple[InternalConnection, RecordingTransport]:
+        """The same for one of several gateways."""
+        connection, transport = self._connection(gateway, user_id, claims)
         self.hub.add(connection)
         transport.on_close = lambda: self.hub.remove(connection)
         return connection, transport
