@@ -13,6 +13,7 @@ import hiredis
 
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.presence.base import ANNOUNCED_WITHIN, JOIN_WAITS, Announce
+from asgi_realtime.presence.ended_nodes import USERS_AT_ONCE, EndedNodes
 from asgi_realtime.presence.memory import CallLater, Timer, too_many_connections
 from asgi_realtime.presence.redis_gateway import RedisGateway, Taken
 from asgi_realtime.redis.gateway_links import GatewayLinks
@@ -20,7 +21,7 @@ from asgi_realtime.redis.keys import SHARED
 from asgi_realtime.redis.link import Link, LinkLost, Reply
 from asgi_realtime.redis.node_lease import NodeLease
 from asgi_realtime.redis.reconnecting_link import ReconnectingLink
-from asgi_realtime.redis.scripts import Script, load_scripts
+from asgi_realtime.redis.scripts import Script
 from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.runtime.tasks import Tasks
 from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
@@ -28,10 +29,6 @@ from asgi_realtime.values.ids import ConnectionId, GatewayName, UserId
 logger = logging.getLogger("asgi_realtime")
 T = TypeVar("T")
 
-USERS_AT_ONCE: Final = 500
-"""Most users that one command removes or takes, so that Redis serves other clients in between."""
-REFUSED_FOR: Final = 86_400
-"""Seconds for which Redis refuses what a removed node writes. A process may be frozen for so long."""
 FIRST_WAIT: Final = 0.005
 LAST_WAIT: Final = 0.25
 """Seconds until Redis is asked again whether a user was announced as offline. The time doubles with each question."""
@@ -76,6 +73,7 @@ class RedisPresence:
         """Begin with no connection."""
         self._lease = NodeLease(self._links.keys(SHARED), process=self._links.node, seconds=self._lease_seconds)
         self._gateways: dict[GatewayName, RedisGateway] = {}
+        self._ended = EndedNodes(self._lease, self._tasks, gateway=self._gateway, failed=self._failed)
         self._timers: dict[GatewayName, tuple[float, Timer]] = {}
         self._changed = asyncio.Lock()
         self._outdated = asyncio.Event()
@@ -84,8 +82,6 @@ class RedisPresence:
         """The link on which this node has its lease."""
         self._quiet_until = 0.0
         """When users may be announced as offline again. After an outage, other nodes need time to write theirs."""
-        self._without_scripts = False
-        """Whether Redis has lost the scripts (SCRIPT FLUSH)."""
         self._offline: Announce | None = None
         self._online: Callable[[GatewayName, UserId], None] | None = None
 
@@ -120,11 +116,11 @@ class RedisPresence:
         await self._tasks.aclose()
         leased = self._leased
         if leased is not None and not leased.lost:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT / 2):  # another node does the rest
+                    await self._ended.sweep(list(self._gateways.values()), self.node)
             with contextlib.suppress(LinkLost, hiredis.ReplyError, TimeoutError):
-                async with asyncio.timeout(STOP_TIMEOUT):
-                    for gateway in list(self._gateways.values()):
-                        if gateway.link is not None:
-                            await self._sweep(gateway, gateway.link, self.node)
+                async with asyncio.timeout(STOP_TIMEOUT / 2):
                     await self._lease.end(leased)
         self._begin()
 
@@ -248,7 +244,7 @@ class RedisPresence:
             try:
                 if reconnecting is self._links.of(SHARED):
                     await self._take_lease(link)
-                await self._write_all(reconnecting, link)
+                self._write_all(reconnecting, link)
             except hiredis.ReplyError as error:
                 self._failed(str(error))
 
@@ -263,27 +259,27 @@ class RedisPresence:
             self._lease.add_gateway(link, name)
         self._leased = link
 
-    async def _write_all(self, reconnecting: ReconnectingLink | None = None, link: Link | None = None) -> None:
+    def _write_all(self, reconnecting: ReconnectingLink | None = None, link: Link | None = None) -> None:
         """Write each gateway's counts, unless that was done on its link. `link` is the new one of `reconnecting`."""
         for name, gateway in list(self._gateways.items()):
             own = self._links.of(name)
             current = link if own is reconnecting else own.current
             if not self.node or current is None or current is gateway.link:
                 continue
-            if self._without_scripts:
-                await load_scripts(current)
-            gateway.write_all(current, self.node)
+            try:
+                gateway.write_all(current, self.node)
+            except LinkLost:
+                if own is reconnecting:
+                    raise
+                continue  # its server is away
             self._quiet_until = asyncio.get_running_loop().time() + self._lease.every
             self._plan(name, 0.0)
-        self._without_scripts = False
 
     def _failed(self, reason: str | None) -> None:
         """Everything must be written to Redis again: at once, unless Redis has refused it."""
         if reason is None:
             self._outdated.set()
-        elif reason.startswith("NOSCRIPT"):
-            self._without_scripts = True
-        elif (more := self._refusals.more(reason)) is not None:
+        elif not reason.startswith("NOSCRIPT") and (more := self._refusals.more(reason)) is not None:
             logger.error("presence: Redis refused: %s%s", reason, more)
 
     async def _watch(self) -> None:
@@ -309,28 +305,14 @@ class RedisPresence:
         ended: list[str] | None = []
         async with self._changed:
             if self._leased is link:
-                ended = await self._lease.renew(link)
+                ended = await self._lease.renew(link, take=self._ended.free)
             if self._leased is not link or ended is None:
                 if ended is None:
                     logger.warning("presence: the lease of this node has ended, so it takes another id")
                 await self._take_lease(link)
-            await self._write_all()
+            self._write_all()
         for node in ended or ():
-            if node != self.node:
-                await self._remove(link, node)
-
-    async def _remove(self, link: Link, node: str) -> None:
-        """Remove a node that has stopped or died."""
-        logger.info("presence: removing node %s", node)
-        for name in await self._lease.gateways_of(link, node):
-            gateway = self._gateway(GatewayName(name))
-            if gateway.link is None:
-                return  # its server is away: this node, or another one, tries again
-            await self._sweep(gateway, gateway.link, node)
-        await self._lease.removed(link, node)
-
-    async def _sweep(self, gateway: RedisGateway, link: Link, node: str) -> None:
-        await gateway.sweep(link, node, by=self.node, users_at_once=USERS_AT_ONCE, refused_for=REFUSED_FOR)
+            self._ended.remove(link, node)
 
     # Announcements
 

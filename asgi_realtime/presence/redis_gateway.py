@@ -13,7 +13,7 @@ import hiredis
 from asgi_realtime.presence.connection_table import ConnectionTable
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Argument, Link, LinkLost, Reply
-from asgi_realtime.redis.scripts import Script, sha
+from asgi_realtime.redis.scripts import Script, run_script, sha, source
 from asgi_realtime.values.ids import ConnectionId, UserId
 
 WRITTEN_AT_ONCE: Final = 500
@@ -68,6 +68,8 @@ class RedisGateway:
         """The link to which all counts were written. None: there is none, or they must be written again."""
         self.removed = False
         """Whether this node was removed in the meantime, and its users were perhaps announced as offline."""
+        self._without_scripts = False
+        """Whether Redis has lost the scripts (SCRIPT FLUSH)."""
         self._grace = grace
         self._grace_if_lost = grace_if_lost
         self._online = online
@@ -95,6 +97,8 @@ class RedisGateway:
 
     def _failed(self, reason: str | None) -> None:
         self.link = None
+        if reason is not None and reason.startswith("NOSCRIPT"):
+            self._without_scripts = True
         self._on_failure(reason)
 
     def _send(
@@ -245,6 +249,10 @@ class RedisGateway:
         Raises:
             LinkLost: the connection is lost.
         """
+        if self._without_scripts:
+            for script in (Script.PRESENCE_COUNT, Script.PRESENCE_OFFLINE):
+                link.send(_unread, "SCRIPT", "LOAD", source(script))
+            self._without_scripts = False
         known, removed = self._epoch, self.removed
         counts: list[tuple[UserId, int]] = [(user_id, self.connections.count(user_id)) for user_id in self.connections]
         counts += [(user_id, 0) for user_id in self._left]
@@ -285,19 +293,11 @@ class RedisGateway:
         """
         left, taken_over = 1, 0
         while left:
-            left, next_end, more = await link.ask(
-                "EVALSHA",
-                sha(Script.PRESENCE_SWEEP),
-                4,
-                self.keys.connections,
-                self.keys.leaving,
-                self.keys.of_node(node),
-                self.keys.taken,
-                self._grace,
-                users_at_once,
-                refused_for,
-                node,
-                by,
+            left, next_end, more = await run_script(
+                link,
+                Script.PRESENCE_SWEEP,
+                [self.keys.connections, self.keys.leaving, self.keys.of_node(node), self.keys.taken],
+                *(self._grace, users_at_once, refused_for, node, by),
                 read=_three_numbers,
             )
             taken_over += more
@@ -361,3 +361,7 @@ class RedisGateway:
 def _three_numbers(reply: Reply) -> tuple[int, int, int]:
     first, second, third = cast("list[int]", reply)
     return first, second, third
+
+
+def _unread(reply: Reply) -> None:
+    """The reply does not matter: a script that is missing is noticed when it is called."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import Final, cast
+from typing import cast
 
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Link, Reply
 from asgi_realtime.redis.scripts import Script, run_script
-
-TAKEN_AT_ONCE: Final = 8
-"""Most ended nodes that one node takes over at a time."""
 
 
 class NodeLease:
@@ -55,24 +52,23 @@ class NodeLease:
         await self._renew(link, is_new=True)
         return False
 
-    async def renew(self, link: Link) -> list[str] | None:
-        """Renew the lease. Returns the nodes that this one takes over. None: the lease was lost.
+    async def renew(self, link: Link, *, take: int) -> list[str] | None:
+        """Renew the lease. Returns the nodes that this one takes over, at most `take`. None: the lease was lost.
 
         Raises:
             LinkLost: the connection is lost.
             hiredis.ReplyError: Redis refused.
         """
-        return await self._renew(link, is_new=False)
-
-    async def _renew(self, link: Link, *, is_new: bool) -> list[str] | None:
         settled = asyncio.get_running_loop().time() >= self._take_over_from
-        keys, most = self._keys, TAKEN_AT_ONCE if settled else 0
-        arguments = (self.node, self._microseconds, int(is_new), most)
+        return await self._renew(link, is_new=False, take=take if settled else 0)
+
+    async def _renew(self, link: Link, *, is_new: bool, take: int = 0) -> list[str] | None:
+        keys, arguments = self._keys, (self.node, self._microseconds, int(is_new), take)
         has_lease, microseconds, *ended = await run_script(
             link, Script.NODE_LEASE, [keys.nodes, keys.ended_nodes], *arguments, read=_numbers_and_nodes
         )
         # When another node dies, its lease ends before the next renewal. All nodes look then, and one takes it over.
-        self.next_in = min(self.every, microseconds / 1_000_000 + 0.001) if settled else self.every
+        self.next_in = min(self.every, microseconds / 1_000_000 + 0.001) if take else self.every
         return [node.decode() for node in ended] if has_lease else None
 
     async def gateways_of(self, link: Link, node: str) -> list[str]:

@@ -270,6 +270,16 @@ async def test_forgotten_scripts_are_loaded_again(fragile: Nodes) -> None:
     await fragile.expect_announced("+ada", "+bob", "-ada")
 
 
+async def test_a_dead_node_is_removed_although_redis_has_lost_the_scripts(fragile: Nodes) -> None:
+    dead, other = await fragile.start(), await fragile.start()
+    await dead.join(ADA)
+    await other.join(BOB)
+    with fragile.server.client() as client:
+        client.script_flush()
+    await dead.cut_off()
+    await fragile.expect_announced("+ada", "+bob", "-ada")
+
+
 async def test_a_transition_is_announced_once_although_the_reply_was_lost(fragile: Nodes) -> None:
     first, second = await fragile.start(), await fragile.start()
     await first.join(EVE)
