@@ -16,7 +16,8 @@ if ARGV[4] ~= '0' then
     first = 3
 end
 local time = redis.call('TIME')
-local seq = time[1] * 1000000 + time[2]
+local now = time[1] * 1000000 + time[2]
+local seq = now
 local epoch = state[1] or ARGV[1] .. string.format('%x', seq) -- no other history has it
 if ARGV[8] ~= '0' and first == 2 then -- without a receipt, history says it
     local since = tonumber(ARGV[8])
@@ -63,12 +64,15 @@ if first == 3 then
 end
 -- Keys are kept for a quarter longer than the time of ARGV, and their expiry is moved at most eight times within that time.
 -- Readers leave out what is older.
+-- If the clock was set back, numbers are ahead of it, and readers compare them with it when it has caught up. So keys are
+-- kept for so much longer, but at most for an hour, and their expiry is moved each time because numbers hardly grow.
+local ahead = math.min(seq - now, 3600000000)
 local step = tonumber(ARGV[3]) * 125
-local ttl = string.format('%.0f', ARGV[3] * 1.25 + 1000)
+local ttl = string.format('%.0f', ARGV[3] * 1.25 + 1000 + ahead / 1000)
 local channel = 9
 for key = first, #KEYS, 2 do
     local previous = redis.call('GET', KEYS[key]) or '0'
-    if math.floor(seq / step) ~= math.floor(previous / step) then
+    if ahead > 1000000 or math.floor(seq / step) ~= math.floor(previous / step) then
         redis.call('SET', KEYS[key], number, 'PX', ttl)
         redis.call('XADD', KEYS[key + 1], 'MAXLEN', ARGV[2], number .. '-0', 'p', previous, 'd', ARGV[6], 'o', ARGV[7])
         redis.call('PEXPIRE', KEYS[key + 1], ttl)

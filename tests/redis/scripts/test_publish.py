@@ -78,6 +78,23 @@ def test_numbers_increase_although_the_clock_went_back(scripts: ScriptRedis) -> 
     assert publish(scripts, "r:b") == (f"e-{FUTURE + 2}", 1)
 
 
+@pytest.mark.parametrize(("ahead", "longer"), [(40_000, 40_000), (4_000_000, 3_600_000)])
+def test_keys_are_kept_for_as_much_longer_as_the_clock_went_back_but_an_hour_at_most(
+    scripts: ScriptRedis, ahead: int, longer: int
+) -> None:
+    scripts.client.hset(scripts.keys.state, mapping={"epoch": "e", "seq": scripts.now() + ahead * 1_000})
+    keys = scripts.keys.last("r:a"), scripts.keys.history("r:a")
+    for _ in range(2):
+        publish(scripts, "r:a", ttl=60_000)
+        for key in keys:
+            assert 66_000 + longer < scripts.milliseconds_left(key) <= 76_000 + longer
+            scripts.client.pexpire(key, 30_000)
+    scripts.client.hset(scripts.keys.state, "seq", scripts.now())
+    scripts.client.delete(*keys)
+    publish(scripts, "r:a", ttl=60_000)
+    assert all(scripts.milliseconds_left(key) <= 76_000 for key in keys)
+
+
 def test_history_has_the_number_before_at_the_same_target(scripts: ScriptRedis) -> None:
     first, second, third = (
         number_of(publish(scripts, *suffixes, payload=payload, origin=payload)[0])
