@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from asgi_realtime.auth.token_sources import TokenPlace, TokenSource
 from asgi_realtime.errors import Unauthorized
@@ -12,11 +12,15 @@ from asgi_realtime.values.handshake import Handshake
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
 
+SERVICE_PREFIX: Final = "service:"
+"""How the user ids of services begin. No user has such an id: a revocation of a user must not affect a service."""
+
 
 class AdminSecretAuthenticator:
     """An authenticator for services of the host, which present the admin secret and a service type.
 
-    The user id is `service:` followed by the service type. No user of the host has such an id.
+    The user id is `service:` followed by the service type. `JWTVerifier` refuses tokens with such a user id. Your own
+    authenticators must not return one.
 
     The client sends the secret in the header `X-Mew-Admin-Secret` or in `auth.adminSecret`. If both are there, the
     header is used. It sends the service type in `auth.serviceType` or in the query. Without a configured secret, every
@@ -53,8 +57,7 @@ class AdminSecretAuthenticator:
         service_type = auth.get("serviceType", handshake.query.get("serviceType"))
         if not isinstance(service_type, str) or service_type.strip().lower() in ("", "sdk"):
             raise Unauthorized(log_reason="no service type, or the reserved one")
-        # The prefix keeps services apart from users: a revocation of a user must not affect a service.
-        return Identity(user_id=f"service:{service_type}", claims={"serviceType": service_type})
+        return Identity(user_id=f"{SERVICE_PREFIX}{service_type}", claims={"serviceType": service_type})
 
     def _is_secret(self, presented: bytes | None) -> bool:
         return self._secret is not None and presented is not None and hmac.compare_digest(presented, self._secret)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 
+from asgi_realtime.auth.admin_secret import SERVICE_PREFIX
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.runtime import time_source
 from asgi_realtime.settings import Settings
@@ -23,7 +24,8 @@ def create_token(user_id: Id, settings: Settings, *, expires_in: float | None = 
 
     Raises:
         ConfigurationError: if the settings have no shared secret to sign with.
-        ValueError: if `expires_in` is not finite.
+        ValueError: if `expires_in` is not finite, or the user id begins with `service:`, as only those of services do
+            that present the admin secret.
     """
     return signed_token(user_id, settings, claims, expires_in=expires_in)
 
@@ -33,7 +35,7 @@ def signed_token(user_id: Id, settings: Settings, claims: Mapping[str, Any], *, 
 
     Raises:
         ConfigurationError: if the settings have no shared secret to sign with.
-        ValueError: if `expires_in` is not finite.
+        ValueError: if `expires_in` is not finite, or the user id is one of a service.
     """
     if not settings.jwt_secret:
         raise ConfigurationError(f"tokens can be made only with MEW_JWT_SECRET; {_remedy(settings)}")
@@ -53,6 +55,8 @@ def signed_token(user_id: Id, settings: Settings, claims: Mapping[str, Any], *, 
     if settings.jwt_issuer is not None:
         made["iss"] = settings.jwt_issuer
     made |= claims
+    if str(made[settings.jwt_user_claim]).startswith(SERVICE_PREFIX):
+        raise ValueError(f"a user id must not begin with {SERVICE_PREFIX!r}: such ids are for services")
     if not isinstance(made.get("iss", ""), str):  # PyJWT before 2.11 signs it, and accepts it nowhere
         raise TypeError("Issuer (iss) must be a string.")
     return jwt.encode(made, settings.jwt_secret, algorithm=settings.algorithms[0])

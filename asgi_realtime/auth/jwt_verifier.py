@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from asgi_realtime.auth.admin_secret import SERVICE_PREFIX
 from asgi_realtime.auth.claims import Claims
 from asgi_realtime.auth.jwks import JWKS
 from asgi_realtime.auth.keys import PublicKey, load_public_key
@@ -63,7 +64,8 @@ class JWTVerifier:
     async def verify(self, token: str) -> Identity:
         """Check signature, `exp` and `nbf`, and `aud` and `iss` if configured. Waits only for published keys.
 
-        The identity's user id is the configured claim (a number becomes text). Its expiry is `exp` plus the leeway.
+        The identity's user id is the configured claim (a number becomes text). It must not begin with `service:`, as
+        those of services do that present the admin secret. Its expiry is `exp` plus the leeway.
 
         Raises:
             Unauthorized: the token is not valid. `log_reason` says why: it is an `InvalidToken`.
@@ -117,11 +119,16 @@ class InvalidToken(enum.StrEnum):
     ALGORITHM = "the token's algorithm is not accepted (MEW_JWT_ALGORITHMS)"
     UNPUBLISHED = "the token's key is not among those published (MEW_JWKS_URL)"
     NO_USER_ID = "the token has no user id (MEW_JWT_USER_CLAIM)"
+    RESERVED_USER_ID = "the token's user id begins with service:, which is for services with the admin secret"
     NOT_A_JWT = "the token is no JWT"
 
 
 class _NoUserId(ValueError):
     """The claim with the user id is missing, or has the wrong type."""
+
+
+class _ReservedUserId(ValueError):
+    """The user id is one of a service."""
 
 
 _REASONS: Mapping[type[Exception], InvalidToken] = {
@@ -134,6 +141,7 @@ _REASONS: Mapping[type[Exception], InvalidToken] = {
     jwt.InvalidAlgorithmError: InvalidToken.ALGORITHM,
     jwt.InvalidKeyError: InvalidToken.UNPUBLISHED,
     _NoUserId: InvalidToken.NO_USER_ID,
+    _ReservedUserId: InvalidToken.RESERVED_USER_ID,
 }
 
 
@@ -154,5 +162,7 @@ def _user_id(claim: Json) -> str:
         claim = str(claim)
     if not isinstance(claim, str) or not claim:
         raise _NoUserId("the user claim must be a non-empty string")
+    if claim.startswith(SERVICE_PREFIX):
+        raise _ReservedUserId
     claim.encode()  # raises for half a surrogate pair, which UTF-8 cannot encode
     return claim

@@ -108,6 +108,11 @@ def remedy_of(
                 f"the claim {settings.jwt_user_claim} must be a text or a whole number, and its claims are "
                 f"{_names(claims)}; set MEW_JWT_USER_CLAIM to the one with the user id"
             )
+        case InvalidToken.RESERVED_USER_ID:
+            return (
+                f"let the claim {settings.jwt_user_claim} begin otherwise, or let the service present MEW_ADMIN_SECRET "
+                "instead of a token"
+            )
         case InvalidToken.NOT_A_JWT:
             return _shape_remedy(token, header, claims, settings)
 

@@ -194,6 +194,16 @@ async def test_the_user_claim_is_configurable_and_a_number_becomes_text(claim: J
     assert (await JWTVerifier(HMAC_SETTINGS).verify(token(sub=claim, jti=7))).user_id == user_id
 
 
+async def test_no_user_of_a_token_has_the_id_of_a_service() -> None:
+    service = await AdminSecretAuthenticator(ADMIN)(handshake(headers=HEADER, auth={"serviceType": "bots"}))
+    verifier = JWTVerifier(HMAC_SETTINGS)
+    assert await refused(verifier, token(sub=service.user_id))
+    assert await refused(verifier, token(sub="service:"))
+    assert (await verifier.verify(token(sub="services"))).user_id == "services"
+    with pytest.raises(ValueError, match="such ids are for services"):
+        create_token(service.user_id, HMAC_SETTINGS)
+
+
 async def test_a_huge_token_is_refused_before_it_is_parsed(caplog: pytest.LogCaptureFixture) -> None:
     verifier = JWTVerifier(HMAC_SETTINGS)
     huge = token(padding="x" * 16_384)

@@ -80,6 +80,7 @@ def test_a_token_for_ever_has_no_expiry() -> None:
         ({"MEW_JWT_SECRET": SECRET}, ["--ttl", "0"], 2, "is not a time"),
         ({"MEW_JWT_SECRET": SECRET}, ["--ttl", "99999999999"], 2, "at most 100 years"),
         ({"MEW_JWT_SECRET": SECRET}, ["--claims", "[1]"], 2, "write a JSON object"),
+        ({"MEW_JWT_SECRET": SECRET}, ["--claims", '{"sub": "service:bots"}'], 1, "such ids are for services"),
         ({"MEW_JWT_SECRET": SECRET}, ["--claims", '{"aud": 7, "iss": 7}'], 1, "Error: "),
     ],
 )
@@ -122,6 +123,7 @@ REFUSED: list[tuple[InvalidToken, dict[str, str], str, str]] = [
         'signed with "HS256", and accepted are HS512',
     ),
     (InvalidToken.NO_USER_ID, {}, hs256({"uid": "ann"}), "its claims are uid; set MEW_JWT_USER_CLAIM"),
+    (InvalidToken.RESERVED_USER_ID, {}, hs256({"sub": "service:bots"}), "let the service present MEW_ADMIN_SECRET"),
     (InvalidToken.NOT_A_JWT, {}, "opaque", "three parts in base64url, with dots between them; this text has 1"),
     (InvalidToken.NOT_A_JWT, {}, "a.b.c", "each part must be base64url"),
     (
