@@ -178,16 +178,16 @@ class RealtimeMiddleware:
         here = _get_running_loop()
         if not outer and kind != "http" and here is not None:
             self._inflation.look(receive if kind == "lifespan" else send)
+        lifecycle = realtime.lifecycle
         if kind == "lifespan":
             scope[SCOPE_KEY] = ((realtime, root), *outer)
             realtime.host.found(scope, SCOPE_KEY)
-            await Lifespan(self._app, start=realtime.start, stop=realtime.stop)(scope, receive, send)
+            await Lifespan(self._app, start=lifecycle.hold, stop=lifecycle.release)(scope, receive, send)
             return
         path = _route_path(scope)
         is_engineio = path.startswith(self._engineio_prefix) or path == self._engineio_path
         page = realtime.page_at(path) if realtime.pages and kind == "http" else None
         is_gateway = is_engineio or page is not None or (kind == "websocket" and path in realtime.websockets)
-        lifecycle = realtime.lifecycle
         if here is None or (lifecycle.loop is not here and lifecycle.stopping is not here):
             # The server runs no lifespan, or a test has an event loop for each request.
             realtime.host.found({**scope, SCOPE_KEY: ((realtime, root), *outer)}, SCOPE_KEY)

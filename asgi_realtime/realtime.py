@@ -79,7 +79,8 @@ _TICK = 0.25
 class Realtime:
     """Serves the gateways of one process. `RealtimeMiddleware` uses one in front of an app.
 
-    Use it without an app as `async with`, or call `start` and `stop`. Its arguments are those of `RealtimeMiddleware`.
+    Use it without an app as `async with`, or call `start` and `stop`. The last of several `async with` stops it. Its
+    arguments are those of `RealtimeMiddleware`.
 
     Raises:
         ConfigurationError: at once, if a setting that a gateway needs is missing or wrong.
@@ -176,8 +177,8 @@ class Realtime:
             expected=self.settings.single_process or backends.many_processes or started_by_test()
         )
         self.transfers = Transfers(self.meter)
-        self.signals = ShutdownSignals(self.drain.close_clients)
         self.lifecycle = Lifecycle(self._start_parts)
+        self.signals = ShutdownSignals(self.drain.close_clients, servers=lambda: self.lifecycle.holders)
         self._mount(backends, around_host_code)
         measure_process(self.meter, self.tasks, self._outboxes)
         self.hub.on_load(LoadMeter(self.tasks, self._outboxes).read)
@@ -386,14 +387,10 @@ class Realtime:
         await FailedStart(not_an_app())(scope, receive, send)
 
     async def __aenter__(self) -> Realtime:
-        try:
-            await self.start()
-        except BaseException:
-            await self.stop()  # where the cancellation came when it had just started
-            raise
+        await self.lifecycle.hold()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.stop()
+        await self.lifecycle.release()

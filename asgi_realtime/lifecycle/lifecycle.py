@@ -34,6 +34,8 @@ class Lifecycle:
     If a start fails, or every caller is cancelled, the parts that have started are stopped in reverse order. All
     callers that waited for it get the same error. The service may start again after that, after `stop`, and after
     an event loop that ended without a `stop`: nothing of that loop is touched.
+
+    Each lifespan of an app holds the service, because several servers may serve one app on one event loop.
     """
 
     def __init__(self, start_parts: StartParts) -> None:
@@ -42,6 +44,8 @@ class Lifecycle:
         """The event loop the service runs on. None: it has not started, or has stopped."""
         self.stopping: asyncio.AbstractEventLoop | None = None
         """The event loop on which `stop` is running. None: it is not running."""
+        self.holders = 0
+        """How many callers of `hold` keep the service running on `loop`."""
         self._owner: asyncio.AbstractEventLoop | None = None  # from the beginning of a start to the end of the stop
         self._stack = AsyncExitStack()
         self._start: _Start | None = None
@@ -69,6 +73,7 @@ class Lifecycle:
                     raise OtherLoop
                 self._owner = here
                 self.loop = self.stopping = self._stopped = None
+                self.holders = 0
                 self._start = _Start(self._start_parts, self._start_ended)
             if self._stopped is not None:
                 await asyncio.wait([self._stopped])
@@ -86,6 +91,7 @@ class Lifecycle:
         if self.loop is not here:
             return
         self.loop, self.stopping = None, here
+        self.holders = 0
         self._stopped = stopped = here.create_future()
         try:
             await self._stack.aclose()
@@ -93,6 +99,26 @@ class Lifecycle:
             stopped.set_result(None)
             if self._stopped is stopped:  # else another loop has taken over
                 self._owner = self.stopping = self._stopped = None
+
+    async def hold(self) -> None:
+        """Start, and keep the service running until `release`. Raises as `start` does.
+
+        A caller that is cancelled does not hold it. If it has just started for this caller alone, it is stopped.
+        """
+        try:
+            await self.start()
+        except asyncio.CancelledError:
+            if not self.holders:
+                await self.stop()  # where the cancellation came when it had just started
+            raise
+        self.holders += 1
+
+    async def release(self) -> None:
+        """End a `hold`. The last one stops the service, as `stop` does."""
+        if self.loop is asyncio.get_running_loop():
+            self.holders -= 1
+        if self.holders <= 0:
+            await self.stop()
 
     def _start_ended(self, start: _Start) -> None:
         if self._start is start:  # else another loop has taken over

@@ -25,7 +25,8 @@ class Lifespan:
 
     A host without a lifespan (a bare callable, a WSGI adapter) works too. If the host's start-up fails, the gateways
     are stopped, and the host's message is passed on. If its lifespan ends with `sys.exit()` and without a message, the
-    server gets the traceback. However the scope ends, `stop` is called once after a `start` that returned.
+    server gets the traceback. However the scope ends, `stop` is called once after a `start` that returned, and not
+    after one that raised.
     """
 
     def __init__(
@@ -46,7 +47,6 @@ class Lifespan:
             await self._start()
         except BaseException as error:
             if not ends_start(error):
-                await self._stop()  # where the cancellation came when it had just started
                 raise
             failed = FailedStart(error)
         if failed is not None:

@@ -33,11 +33,13 @@ class ShutdownSignals:
     the drain. SIGTERM after SIGINT does not force, because a supervisor sends it when Ctrl-C has reached both. Signals
     without a Python handler are not changed. Outside the main thread, no signal is handled.
 
-    Hypercorn's worker processes get no signal. `listen` waits for their end instead.
+    Hypercorn's worker processes get no signal. `listen` waits for their end instead. If `servers` says that more than
+    one server serves the app, the end of one closes no client: the others have clients too.
     """
 
-    def __init__(self, close_clients: Callable[[bool], Awaitable[None]]) -> None:
+    def __init__(self, close_clients: Callable[[bool], Awaitable[None]], *, servers: Callable[[], int]) -> None:
         self._close_clients = close_clients
+        self._servers = servers
         self._before: dict[int, _Handler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._first: int | None = None
@@ -45,11 +47,12 @@ class ShutdownSignals:
         self._force: Callable[[], None] | None = None
         self._forced = False
         self._closing: asyncio.Task[None] | None = None
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: dict[Callable[[], Awaitable[None]], asyncio.Task[None]] = {}
 
     def install(self) -> None:
         """Listen, on the running event loop."""
-        self._loop = self._closing = self._watch = self._first = self._force = None
+        self._loop = self._closing = self._first = self._force = None
+        self._watches.clear()
         self._forced = False
         self._held.clear()
         if threading.current_thread() is not threading.main_thread():
@@ -91,20 +94,23 @@ class ShutdownSignals:
         self._loop = self._force = None
 
     def _cancel_closing(self) -> None:
-        for task in (self._closing, self._watch):
+        for task in (self._closing, *self._watches.values()):
             if task is not None:
                 task.cancel()
-        self._closing = self._watch = None
+        self._closing = None
+        self._watches.clear()
         self._pass_on()
 
     def listen(self, send: Send) -> None:
         """Watch for hypercorn's shutdown through the ASGI `send` of a request. Does nothing on other servers."""
-        if self._watch is None and (stream := hypercorn_stream(send)) is not None and stream.stopping is not None:
-            self._watch = new_task(self._until(stream.stopping), name="wait for the server's end")
+        stopping = None if (stream := hypercorn_stream(send)) is None else stream.stopping
+        if stopping is not None and stopping not in self._watches:
+            self._watches[stopping] = new_task(self._until(stopping), name="wait for the server's end")
 
     async def _until(self, stopping: Callable[[], Awaitable[None]]) -> None:
         await stopping()
-        await self._run(False)
+        if self._servers() <= 1:
+            await self._run(False)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first, loop = self._first, self._loop
