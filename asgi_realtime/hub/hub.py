@@ -167,6 +167,13 @@ class Hub:
         self._mounts[gateway] = mount
         self._meter.gauge(CONNECTIONS, lambda: len(mount.rooms), gateway=gateway)
 
+    def unmount(self, gateway: GatewayName) -> bool:
+        """Forget a gateway without connections. False: it stays, because a broker or metrics would keep its name."""
+        if self._subscriptions is not None or self._meter.on:
+            return False
+        del self._mounts[gateway]
+        return True
+
     def rooms(self, gateway: GatewayName) -> Rooms:
         """The rooms of a mounted gateway. Callers must not change them."""
         return self._mounts[gateway].rooms

@@ -32,7 +32,8 @@ ELSEWHERE: Final = (
     "Keep what all processes need in a database"
 )
 MOST_NAMESPACES = 1_000
-"""Namespaces that a server with `namespaces="*"` opens. Clients choose their names."""
+"""Namespaces that a server with `namespaces="*"` has open. Clients choose their names. Over: one without clients is
+removed, unless Redis or metrics are used; if there is none, the client is refused."""
 
 
 class BaseServer:
@@ -140,8 +141,19 @@ class BaseServer:
         if namespace in self.names:
             return True
         if self._namespaces == "*":
-            return len(self.gateways) < MOST_NAMESPACES
+            return len(self.gateways) < MOST_NAMESPACES or self._remove_unused(context)
         return self._namespaces is None and namespace == "/"
+
+    def _remove_unused(self, context: GatewayContext) -> bool:
+        """Remove the oldest namespace that has no clients and no handlers of its own. False: there is none."""
+        kept = set(self.names)
+        for name, gateway in self.gateways.items():
+            if gateway.unused and name not in kept:
+                if not context.hub.unmount(GatewayName(name)):
+                    return False
+                del self.gateways[name], context.registry[GatewayName(name)]
+                return True
+        return False
 
     # Handlers
 

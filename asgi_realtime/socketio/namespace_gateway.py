@@ -13,6 +13,7 @@ from asgi_realtime.connection.connection import Connection, InternalConnection, 
 from asgi_realtime.connection.contracts import Transport
 from asgi_realtime.connection.positions import ConnectionPositions
 from asgi_realtime.errors import Disconnect, RateLimited, Refusal
+from asgi_realtime.gateways.connection_lifecycle import ClientTransport
 from asgi_realtime.gateways.gateway_context import GatewayContext
 from asgi_realtime.gateways.plain_events import Acknowledge
 from asgi_realtime.gateways.socketio_gateway import SocketIOGateway
@@ -47,6 +48,7 @@ class NamespaceGateway(SocketIOGateway):
         super().__init__(namespace, authenticator=_new_identity)
         self.functions.clear()  # the server's handlers get every event, whatever its name
         self._state = state
+        self._clients = 0
 
     def bind(self, context: GatewayContext, dialect: Dialect) -> None:
         """Mount this namespace."""
@@ -62,6 +64,20 @@ class NamespaceGateway(SocketIOGateway):
     def limits(self) -> Limits:
         """The limits of the settings, with more time for handlers."""
         return self._limits_of_namespace
+
+    @property
+    def unused(self) -> bool:
+        """Whether no client is connected, is connecting, or has a disconnect handler that still runs."""
+        return self._clients == 0
+
+    async def open(self, handshake: Handshake, transport: ClientTransport) -> Connection:
+        """Count the client, and open its connection."""
+        self._clients += 1
+        try:
+            return await super().open(handshake, transport)
+        except BaseException:
+            self._clients -= 1
+            raise
 
     async def on_connect(self, connection: Connection) -> None:
         """Call the connect handler, which may refuse the client."""
@@ -99,6 +115,7 @@ class NamespaceGateway(SocketIOGateway):
             await self._state.handlers.trigger("disconnect", self.name, connection.id, reason)
         finally:
             self.participants.forget(connection)
+            self._clients -= 1
 
     async def dispatch(self, connection: Connection, event: str, sent: Sequence[Json]) -> Any:
         """Call the handler of an event."""

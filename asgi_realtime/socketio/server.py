@@ -41,7 +41,8 @@ class SocketIOServer(BaseServer):
     Args:
         logger: True logs to stderr, from INFO up. Or the logger to use.
         engineio_logger: the same for the messages of the layers below Socket.IO.
-        namespaces: accepted besides those with handlers, or `"*"` for any. Default: `["/"]`.
+        namespaces: accepted besides those with handlers, or `"*"` for any, at most 1,000 at a time. With Redis or
+            metrics, names that are no longer used count too. Default: `["/"]`.
         options: see `Options`. Those about the transport take effect in an `ASGIApp`. In a
             `RealtimeMiddleware` its `Settings` count.
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from asgi_realtime import Limits, PayloadTooLarge, socketio
+from asgi_realtime import Limits, PayloadTooLarge, Realtime, socketio
 from asgi_realtime.socketio.server import SocketIOServer
+from asgi_realtime.values.ids import GatewayName
 from asgi_realtime.values.json import Json
 from tests.support.node_client import ConnectRefused, Node
 from tests.support.raw_engineio import raw_client, read_until_closed
+from tests.support.recorded_metrics import RecordedMetrics
 from tests.support.servers import Serve
+from tests.support.waiting import until
 
 WEBSOCKET = ["websocket"]
 
@@ -334,12 +337,67 @@ async def test_an_emit_in_a_connect_handler_that_cannot_be_encoded_raises_there(
     assert len(refused) == 1
 
 
-async def test_namespaces_that_clients_invent_are_bounded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_names_of_namespaces_that_refuse_every_client_leave_room_for_others(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asgi_realtime.socketio.base_server.MOST_NAMESPACES", 50)
     sio, app = made(namespaces="*")
-    await serve(app)
+
+    @sio.on("connect", namespace="*")
+    async def connect(namespace: str, sid: str, environ: dict[str, Any], auth: Json) -> bool:
+        return auth is not None
+
+    server = await serve(app)
+    async with raw_client(server, "websocket") as client:
+        for number in range(51):
+            assert (await client.connect(namespace=f"/{number},")).startswith("44")
+    async with raw_client(server, "websocket") as client:
+        assert (await client.connect({"token": 1}, "/valid,")).startswith("40/valid,")
+        await sio.emit("x", namespace="/valid")
+        assert await client.next() == '42/valid,["x"]'
+    assert len(sio.gateways) == 50
+
+
+async def test_a_namespace_with_clients_is_not_removed(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asgi_realtime.socketio.base_server.MOST_NAMESPACES", 2)
-    assert [sio.gateway_for(f"/{number}") is not None for number in range(4)] == [True, True, False, False]
-    assert sio.gateway_for("/0") is not None
+    sio, app = made(namespaces="*")
+    connecting, allow, leaving, left = (asyncio.Event() for _ in range(4))
+
+    @sio.on("connect", namespace="*")
+    async def connect(namespace: str, sid: str, environ: dict[str, Any]) -> None:
+        if namespace == "/slow":
+            connecting.set()
+            await allow.wait()
+
+    @sio.on("disconnect", namespace="*")
+    async def disconnect(namespace: str, sid: str, reason: str) -> None:
+        leaving.set()
+        await left.wait()
+
+    async with raw_client(await serve(app), "websocket") as client:
+        await client.connect(namespace="/first,")
+        await client.send("0/slow,")
+        await connecting.wait()
+        refused = '44/third,{"message":"Invalid namespace"}'
+        assert await client.connect(namespace="/third,") == refused
+        await client.send("1/first,")
+        await leaving.wait()
+        assert await client.connect(namespace="/third,") == refused
+        left.set()
+        await until(lambda: sio.gateways[GatewayName("/first")].unused)
+        assert (await client.connect(namespace="/third,")).startswith("40/third,")
+        assert [*sio.gateways] == ["/slow", "/third"]
+        allow.set()
+        assert (await client.next()).startswith("40/slow,")
+        assert await client.connect(namespace="/first,") == refused.replace("third", "first")
+
+
+async def test_where_metrics_keep_the_names_of_namespaces_none_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asgi_realtime.socketio.base_server.MOST_NAMESPACES", 2)
+    sio = SocketIOServer(namespaces="*")
+    async with Realtime(gateways=[sio], metrics=RecordedMetrics()):
+        assert [sio.gateway_for(f"/{number}") is not None for number in range(4)] == [True, True, False, False]
+        assert sio.gateway_for("/0") is not None
 
 
 async def test_sessions_live_as_long_as_their_clients(serve: Serve, node: Node) -> None:
