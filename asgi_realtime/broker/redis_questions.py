@@ -141,15 +141,22 @@ class Questions:
         if self._answered > MOST_A_SECOND:
             return
         if isinstance(asked.question, CommandDone):
-            self._when_done(asked.question, lambda: self._send(asked, NodeAnswer()))
+            self._when_done(asked.question, lambda: self._send(asked, self._encode(asked, NodeAnswer())))
         elif self.answer is not None:
-            self._send(asked, self.answer(asked.question))
+            try:
+                data = self._encode(asked, self.answer(asked.question))
+            except Exception as error:  # of what a client or the host has chosen. The link must not end with it
+                self._failures.failed(None, "a question of a process cannot be answered", error)
+                data = self._encode(asked, NodeAnswer(cut=True))
+            self._send(asked, data)
 
-    def _send(self, asked: _Asked, answer: NodeAnswer) -> None:
+    def _encode(self, asked: _Asked, answer: NodeAnswer) -> bytes:
+        return _encoder.encode(_Answered(self._links.node, asked.number, answer))
+
+    def _send(self, asked: _Asked, data: bytes) -> None:
         link = self._links.current()
         if link is None:
             return  # the process that asks gets an incomplete answer
-        data = _encoder.encode(_Answered(self._links.node, asked.number, answer))
         try:
             link.send(lambda reply: None, self._links.publish_command, self._answers_of(asked.node), data)
         except LinkLost:

@@ -29,6 +29,7 @@ from asgi_realtime.values.inspections import (
     RoomRow,
 )
 from asgi_realtime.values.questions import NodeAnswer
+from asgi_realtime.values.text import repaired
 
 Row = TypeVar("Row")
 
@@ -164,7 +165,7 @@ def _details(connection: InternalConnection, now: float) -> Details:
         path=connection.handshake.path,
         rooms=tuple(heapq.nsmallest(MOST_NAMES, connection.room_set)),
         room_count=len(connection.room_set),
-        claims=tuple(heapq.nsmallest(MOST_NAMES, [name[:200] for name in identity.claims])),
+        claims=tuple(heapq.nsmallest(MOST_NAMES, [repaired(name[:200]) for name in identity.claims])),
         expires_at=identity.expires_at,
         waiting=transport.outbox.size,
         behind=connection.behind,

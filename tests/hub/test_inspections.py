@@ -107,6 +107,14 @@ def test_details_have_bounded_names() -> None:
     assert world.hub.answer(DetailsOf(GATEWAY, ConnectionId("x"))) == NodeAnswer()
 
 
+def test_half_a_surrogate_pair_in_the_name_of_a_claim_is_replaced() -> None:
+    world = World()
+    connection, _ = world.admit("ann", **{"cut \ud83d": 1, "whole": 2})
+    details = world.hub.answer(DetailsOf(GATEWAY, connection.id)).details
+    assert details is not None
+    assert details.claims == ("cut \ufffd", "whole")
+
+
 class SlowClock:
     """Each reading is 0.02 s later than the last, so a list takes 0.02 s."""
 
