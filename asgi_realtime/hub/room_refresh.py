@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from asgi_realtime.connection.connection import InternalConnection
@@ -16,7 +17,7 @@ from asgi_realtime.runtime.host_threads import MOST_SEPARATE, separate_threads
 from asgi_realtime.runtime.http_errors import refusal_of
 from asgi_realtime.runtime.tasks import HOST_ERRORS, Tasks
 from asgi_realtime.values.identity import Identity
-from asgi_realtime.values.ids import RoomName, id_from_host
+from asgi_realtime.values.ids import GatewayName, RoomName, id_from_host
 
 RoomsOf = Callable[[Identity], Awaitable[Mapping[RoomName, RoomName | None]]]
 """Returns the rooms that an identity may see, as the host says: a mapping of each room to its parent, or None."""
@@ -25,11 +26,11 @@ UntilSubscribed = Callable[[InternalConnection, Iterable[RoomName]], Awaitable[N
 """Returns an awaitable that ends when these rooms are subscribed. None: they are already."""
 
 _QUESTIONS = MOST_SEPARATE
-"""Most refreshes that call the host at the same time, to limit the load on its database."""
+"""Most refreshes of a gateway that call the host at the same time, to limit the load on its database."""
 
 
 class Refresher:
-    """Gets rooms from the host, with a bounded number of calls at once, and applies the answers.
+    """Gets rooms from the host, with a bounded number of calls of each gateway at once, and applies the answers.
 
     From `start` until the answer, nothing is written to the connection. Broadcasts are held, and those to rooms that
     the connection has lost are dropped. If the host fails or is too slow, the connection is refused or closed, so that
@@ -39,7 +40,10 @@ class Refresher:
     def __init__(self, tasks: Tasks, until_subscribed: UntilSubscribed) -> None:
         self._tasks = tasks
         self._until_subscribed = until_subscribed
-        self._questions = asyncio.Semaphore(_QUESTIONS)
+        self._questions: defaultdict[GatewayName, asyncio.Semaphore] = defaultdict(
+            functools.partial(asyncio.Semaphore, _QUESTIONS)
+        )
+        """For each gateway apart, so that the clients of others do not wait while one gateway's host is slow."""
         self._failures = FailureLog()
 
     def start(self, connection: InternalConnection, rooms: Rooms, rooms_of: RoomsOf, timeout: float) -> Awaitable[None]:
@@ -105,7 +109,7 @@ class Refresher:
     ) -> Mapping[RoomName, RoomName | None]:
         while True:
             refresh.ask_again = False
-            async with self._questions, asyncio.timeout(timeout):
+            async with self._questions[connection.gateway], asyncio.timeout(timeout):
                 with separate_threads():  # the refresh may be awaited by a handler that occupies a thread
                     granted = _as_text(await rooms_of(connection.identity))
             waiting = self._until_subscribed(connection, granted)

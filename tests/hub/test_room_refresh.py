@@ -11,11 +11,14 @@ from collections.abc import Awaitable
 import pytest
 
 from asgi_realtime.connection.connection import InternalConnection
+from asgi_realtime.connection.contracts import MountedGateway
 from asgi_realtime.limits import Limits
+from asgi_realtime.metrics import Meter
+from asgi_realtime.protocols.json_dialect import JSONDialect
 from asgi_realtime.values.commands import AddToRoom, CloseRoom, RefreshRooms, RemoveFromRoom
-from asgi_realtime.values.ids import RoomName, UserId
+from asgi_realtime.values.ids import GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Publication, ToRoom, ToUsers
-from tests.support.recording import GATEWAY, World
+from tests.support.recording import GATEWAY, Host, World
 
 ANN = UserId("ann")
 
@@ -220,6 +223,33 @@ async def test_refreshes_call_the_host_a_few_at_a_time() -> None:
         gate.open()
     await work
     assert len(world.host.asked) == 50
+
+
+async def test_a_gateway_whose_host_hangs_delays_no_other_gateway() -> None:
+    world = World()
+    for _ in range(40):
+        world.admit("ann")
+    gate = Gate(world)
+    work = refresh(world)
+    for _ in range(16):
+        await gate.asked.acquire()
+    other, quick = GatewayName("/other"), Host()
+    quick.rooms["bob"] = {"lobby": None}
+    world.hub.mount(other, JSONDialect(), world.limits, quick.rooms_of)
+    connection, _ = world.connection("bob")
+    connection.mounted = MountedGateway(
+        name=other, dialect=JSONDialect(), hub=world.hub, held_bytes=1_000, meter=Meter()
+    )
+    world.hub.add(connection)
+    try:
+        async with asyncio.timeout(5.0):  # less than `Limits.handler_timeout`, which would end the calls of the other
+            await world.hub.enter(connection)
+        assert connection.rooms == {"lobby"}
+        assert len(world.host.asked) == 16
+    finally:
+        for _ in range(40):
+            gate.open()
+        await work
 
 
 @pytest.mark.parametrize("seed", range(40))
