@@ -141,7 +141,8 @@ class Settings:
     on_broker_down: str = "raise"
     """`MEW_ON_BROKER_DOWN`: what a broadcast does while Redis is away. `raise`: it raises `BrokerUnavailable`, and new
     clients are refused until it is back. `local`: it is delivered to the clients of this process, and published in
-    order when Redis is back; new clients are let in."""
+    order when Redis is back; new clients are let in. In a Redis Cluster, this concerns only the gateways whose server
+    is away."""
     single_process: bool = False
     """`MEW_SINGLE_PROCESS`: without `MEW_REDIS_URL`, start although another process of this app runs on this machine.
     Each process then has only its own clients."""

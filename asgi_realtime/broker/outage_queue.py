@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Collection
 from typing import Final
 
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.delivery import deliver
-from asgi_realtime.broker.outage_take_overs import OutageTakeOvers
+from asgi_realtime.broker.link_queue import LinkQueue, Queued
 from asgi_realtime.broker.redis import RedisBroker
-from asgi_realtime.broker.redis_publisher import Attempt, InDoubt
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.metrics import Meter
 from asgi_realtime.metrics.declarations import OUTAGE_QUEUE
@@ -28,35 +26,12 @@ from asgi_realtime.values.questions import NodeAnswers, Question
 logger = logging.getLogger("asgi_realtime")
 
 QUEUED: Final = 10_000
-"""Most publications in the queue. Over: `BrokerUnavailable`."""
+"""Most publications in all queues of the process together. Over: `BrokerUnavailable`."""
 QUEUED_BYTES: Final = 16 * 1024 * 1024
-"""Most bytes of their payloads. Over: `BrokerUnavailable`."""
+"""Most bytes of their payloads, together. Over: `BrokerUnavailable`."""
 QUEUED_SECONDS: Final = 300.0
-"""Most seconds that the first in the queue may wait. After that, further publications raise `BrokerUnavailable`."""
-RETRY_AFTER: Final = 0.25
-"""Seconds until a publication of the queue that Redis did not accept is sent again."""
-
-
-class _Queued:
-    """A publication that was delivered here, or is about to be sent."""
-
-    __slots__ = ("answered", "attempt", "key", "origin", "publication", "since")
-
-    def __init__(self, publication: Publication, key: str | None, origin: str, since: float) -> None:
-        self.publication = publication
-        self.key = key
-        self.origin = origin
-        self.since = since
-        self.attempt = Attempt()
-        self.answered = False
-
-    @property
-    def size(self) -> int:
-        return len(self.publication.payload) + sum(map(len, self.publication.attachments))
-
-    def set_answered(self) -> None:
-        """Redis has answered."""
-        self.answered = True
+"""Most seconds that the first in a queue may wait. After that, further publications of the gateways of its link raise
+`BrokerUnavailable`."""
 
 
 class OutageQueue:
@@ -65,6 +40,8 @@ class OutageQueue:
     While Redis is away, a publication is delivered to the clients of this process and queued. When Redis is back, the
     queue is published in order, and this process does not deliver it again. Until the queue is empty, newer
     publications go behind it.
+
+    Each link has a queue: in a Redis Cluster, a server that is away concerns only the gateways that are there.
 
     Commands are not queued: they raise, because a user who was removed would still receive on other processes. Only a
     `TakeOver` is carried out here, and sent when Redis is back, so that clients can connect.
@@ -79,52 +56,37 @@ class OutageQueue:
     def __init__(self, broker: RedisBroker, *, timeout: float, meter: Meter | None = None) -> None:
         self._broker = broker
         self._timeout = timeout
-        (meter or Meter()).gauge(OUTAGE_QUEUE, lambda: len(self._queue))
+        (meter or Meter()).gauge(OUTAGE_QUEUE, lambda: len(self))
         self._receiver: BrokerReceiver | None = None
-        self._queue: deque[_Queued] = deque()
-        self._bytes = 0
-        self._delivered_here = 0
-        """How many publications were delivered in this process before they had a position."""
-        self._receipts: dict[tuple[GatewayName, str], Receipt] = {}
+        self._queues: dict[GatewayName, LinkQueue] = {}
+        """By the names of links."""
         self._failures = FailureLog()
-        self._take_overs = OutageTakeOvers(broker, self._failures)
-        self._filled = asyncio.Event()
-        self._sending: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         """How many publications are queued."""
-        return len(self._queue)
+        return sum(map(len, self._queues.values()))
 
     @property
     def ready(self) -> bool:
-        """Whether Redis is connected and delivers messages."""
+        """Whether all links to Redis are up and deliver messages."""
         return self._broker.ready
 
     async def start(self, receiver: BrokerReceiver) -> None:
         """Begin to connect; see `Broker.start`."""
-        self._filled = asyncio.Event()
         await self._broker.start(receiver)
         self._receiver = receiver
-        self._sending = new_task(self._send(), name="publishing what was queued")
 
     async def stop(self) -> None:
         """Stop; see `Broker.stop`. Publications that are still queued are lost, and the log says how many."""
         self._receiver = None
-        sending, self._sending = self._sending, None
-        if sending is not None:
-            sending.cancel()
-            await asyncio.wait([sending])
-        if self._queue:
-            logger.error("%d publications were not sent to other processes: Redis is away", len(self._queue))
-            self._clear()
-        self._take_overs.clear()
+        queued = len(self)
+        for queue in self._queues.values():
+            await queue.stop()
+        self._queues.clear()
+        if queued:
+            logger.error("%d publications were not sent to other processes: Redis is away", queued)
+            self._broker.unconfirmed.clear()
         await self._broker.stop()
-
-    def _clear(self) -> None:
-        self._queue.clear()
-        self._receipts.clear()
-        self._bytes = 0
-        self._broker.unconfirmed.clear()
 
     # Publishing
 
@@ -134,18 +96,19 @@ class OutageQueue:
         Raises:
             BrokerUnavailable: the queue is full, or this is a volatile publication that Redis did not confirm.
         """
-        receiver = self._running()
+        receiver, queue = self._running(), self._queue_of(publication.gateway)
+        is_away = bool(queue) or self._broker.links.is_away(publication.gateway)
         if publication.volatile:
-            if self._is_away():
+            if is_away:
                 return self._receipt(receiver, publication)
             return await self._broker.publish(publication)
         now = asyncio.get_running_loop().time()
-        queued = _Queued(publication, key, self._broker.new_origin(), now)
-        if self._is_away():
+        queued = Queued(publication, key, self._broker.new_origin(), now)
+        if is_away:
             return self._deliver_here(queued)
         unconfirmed = self._broker.unconfirmed
         unconfirmed[queued.origin] = False
-        sending = new_task(self._publish(queued), name="publishing")
+        sending = new_task(queue.publish(queued), name="publishing")
         try:
             await asyncio.wait([sending], timeout=self._timeout)
             if sending.done() or queued.answered:
@@ -163,79 +126,37 @@ class OutageQueue:
             raise BrokerUnavailable("the application has not started yet, or has stopped")
         return self._receiver
 
-    def _is_away(self) -> bool:
-        return bool(self._queue) or not self._broker.ready
+    def _queue_of(self, gateway: GatewayName) -> LinkQueue:
+        link = self._broker.links.link_name(gateway)
+        queue = self._queues.get(link)
+        if queue is None:
+            queue = self._queues[link] = LinkQueue(
+                self._broker, self._running(), link, timeout=self._timeout, failures=self._failures
+            )
+        return queue
 
-    async def _publish(self, queued: _Queued) -> Receipt:
-        return await self._broker.publish_from(
-            queued.publication, queued.origin, key=queued.key, attempt=queued.attempt, answered=queued.set_answered
-        )
-
-    def _deliver_here(self, queued: _Queued) -> Receipt:
-        receiver, publication = self._running(), queued.publication
-        key = None if queued.key is None else (publication.gateway, queued.key)
-        if key is not None and key in self._receipts:
-            return self._receipts[key]
-        is_full = len(self._queue) >= QUEUED or self._bytes + queued.size > QUEUED_BYTES
-        if is_full or (self._queue and queued.since - self._queue[0].since > QUEUED_SECONDS):
+    def _deliver_here(self, queued: Queued) -> Receipt:
+        receiver, key = self._running(), queued.receipt_key
+        queue = self._queue_of(queued.publication.gateway)
+        if key is not None and key in queue.receipts:
+            return queue.receipts[key]
+        waiting = sum(each.bytes for each in self._queues.values())
+        is_full = len(self) >= QUEUED or waiting + queued.size > QUEUED_BYTES
+        if is_full or (queue.since is not None and queued.since - queue.since > QUEUED_SECONDS):
             raise BrokerUnavailable("Redis is away, and the queue is full")
         unconfirmed = self._broker.unconfirmed
         if len(unconfirmed) > 2 * QUEUED:  # the oldest are of targets that this process has not subscribed to
             del unconfirmed[next(iter(unconfirmed))]
-        self._queue.append(queued)
-        self._bytes += queued.size
-        self._delivered_here += 1
+        queue.add(queued)
         unconfirmed[queued.origin] = True
-        self._filled.set()
-        receipt = self._receipt(receiver, publication)
+        receipt = self._receipt(receiver, queued.publication)
         if key is not None:
-            self._receipts[key] = receipt
+            queue.receipts[key] = receipt
         return receipt
 
     def _receipt(self, receiver: BrokerReceiver, publication: Publication) -> Receipt:
         delivered = deliver(receiver, publication, self._failures)
         return Receipt(position=None, delivered_locally=delivered, replicated=False)
-
-    async def _send(self) -> None:
-        """Send what is kept, in order, when Redis is available. This never ends by an error.
-
-        What fails by an error of its own is dropped, because it would fail again and delay everything behind it.
-        """
-        while True:
-            await self._filled.wait()
-            try:
-                if self._take_overs:
-                    # First, so that an older connection elsewhere gets none of the publications.
-                    await self._take_overs.send_first(self._running())
-                else:
-                    await self._send_first(self._queue[0])
-            except (BrokerUnavailable, TimeoutError):
-                await asyncio.sleep(RETRY_AFTER)
-            except Exception as error:
-                self._failures.failed(None, "sending what was queued without Redis failed", error)
-                await asyncio.sleep(RETRY_AFTER)
-            if not self._queue and not self._take_overs:
-                self._filled.clear()
-                logger.info("Redis: everything that was queued is published")
-
-    async def _send_first(self, queued: _Queued) -> None:
-        await self._broker.until_ready(queued.publication.gateway)
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._publish(queued)
-        except InDoubt:
-            queued.attempt = Attempt()  # twice is better than never: its sender was told that it will be published
-            raise
-        except (BrokerUnavailable, TimeoutError):
-            raise
-        except Exception as error:
-            what, event = "a queued broadcast is not sent to other processes", queued.publication.event
-            self._failures.failed(queued.publication.gateway, what, error, about=repr(event), event=event)
-            await asyncio.sleep(RETRY_AFTER)  # the cause may concern all of them, and end soon
-        self._queue.popleft()
-        self._bytes -= queued.size
-        if queued.key is not None:
-            self._receipts.pop((queued.publication.gateway, queued.key), None)
 
     async def command(self, command: Command) -> None:
         """Have every process carry out a command; see `Broker.command`.
@@ -247,15 +168,15 @@ class OutageQueue:
         if not isinstance(command, TakeOver):
             await self._broker.command(command)
             return
-        if self._broker.ready:
+        if not self._broker.links.is_away(command.gateway):
             with contextlib.suppress(TimeoutError, BrokerUnavailable):
                 async with asyncio.timeout(self._timeout):
                     await self._broker.command(command)
                     return
-            self._running()
-        self._take_overs.keep(command)
+        queue = self._queue_of(command.gateway)
+        queue.take_overs.keep(command)
         receiver.apply(command, None)
-        self._filled.set()
+        queue.send()
 
     @property
     def node(self) -> str:
@@ -275,7 +196,14 @@ class OutageQueue:
     async def subscribe(self, subscriptions: Collection[Subscription]) -> None:
         """Subscribe; see `Broker.subscribe`. While Redis is away, this returns, and it is done when Redis is back."""
         self._running()
-        if self._broker.ready:
+        links = self._broker.links
+        by_link: dict[GatewayName, list[Subscription]] = {}
+        for subscription in subscriptions:
+            by_link.setdefault(links.link_name(subscription.gateway), []).append(subscription)
+        await asyncio.gather(*(self._subscribe(link, some) for link, some in by_link.items()))
+
+    async def _subscribe(self, link: GatewayName, subscriptions: Collection[Subscription]) -> None:
+        if not self._broker.links.is_away(link):
             with contextlib.suppress(TimeoutError, BrokerUnavailable):
                 async with asyncio.timeout(self._timeout):
                     await self._broker.subscribe(subscriptions)
@@ -299,9 +227,10 @@ class OutageQueue:
         Raises:
             BrokerUnavailable: also if something was delivered here that history does not have yet.
         """
-        before = self._delivered_here
+        queue = self._queue_of(gateway)
+        before = queue.delivered_here
         found = await self._broker.history(gateway, since, targets)
-        if self._queue or before != self._delivered_here:
+        if queue or before != queue.delivered_here:
             raise BrokerUnavailable("not everything that was delivered in this process is published yet")
         return found
 

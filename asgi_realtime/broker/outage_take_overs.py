@@ -13,11 +13,12 @@ from asgi_realtime.values.ids import GatewayName, UserId
 from asgi_realtime.values.questions import ConnectionsOf
 
 KEPT: Final = 10_000
-"""Most users whose take-over is kept. Over: `BrokerUnavailable`, so no further user connects that needs one."""
+"""Most users of the gateways of one link whose take-over is kept. Over: `BrokerUnavailable`, so no further user
+connects that needs one."""
 
 
 class OutageTakeOvers:
-    """The newest take-over of each user, oldest first.
+    """The newest take-over of each user of the gateways of one link, oldest first.
 
     Another process may have let in the same user during the outage. Without the take-over both connections would stay.
     """
@@ -52,7 +53,6 @@ class OutageTakeOvers:
             BrokerUnavailable: Redis is away.
         """
         key, command = next(iter(self._kept.items()))
-        await self._broker.until_ready(command.gateway)
         try:
             answer = receiver.answer(ConnectionsOf(command.gateway, command.user_id))
             if command.connection_id in answer.connections:

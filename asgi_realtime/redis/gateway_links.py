@@ -104,6 +104,11 @@ class GatewayLinks:
         """Whether all links are up, and messages arrive."""
         return self._open and all(link.ready for link in self._links.values())
 
+    def is_away(self, gateway: GatewayName) -> bool:
+        """Whether the link of a gateway is not up. A link that is made at its first use is not away before that."""
+        link = self._links.get(self.link_name(gateway))
+        return link is not None and not link.ready
+
     def of(self, gateway: GatewayName) -> ReconnectingLink:
         """The link to the server that has the keys and channels of a gateway.
 

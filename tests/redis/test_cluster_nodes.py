@@ -7,12 +7,14 @@ import secrets
 
 import pytest
 
+from asgi_realtime.broker.outage_queue import OutageQueue
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.errors import BrokerUnavailable
 from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.server import RedisServer
-from asgi_realtime.values.ids import GatewayName, RoomName
+from asgi_realtime.values.commands import TakeOver
+from asgi_realtime.values.ids import ConnectionId, GatewayName, RoomName, UserId
 from asgi_realtime.values.publications import Publication, Subscription, ToRoom
 from tests.support.recording import World
 from tests.support.recording_receiver import RecordingReceiver
@@ -126,3 +128,60 @@ async def admitted(world: World, gateway: GatewayName) -> InternalConnection:
         if subscribing is not None:
             await subscribing
     return connection
+
+
+def take_over(gateway: str) -> TakeOver:
+    return TakeOver(
+        gateway=GatewayName(gateway),
+        user_id=UserId("ada"),
+        connection_id=ConnectionId("c"),
+        event="bye",
+        payload=b"",
+        code=1008,
+        reason="replaced",
+    )
+
+
+async def test_only_the_gateways_of_a_dead_server_continue_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    with redis_cluster(("appendonly", "yes")) as cluster:  # so that the server keeps its history
+        prefix, attic = "test", ToRoom(RoomName("attic"))
+        dead, alive, server = two_gateways(cluster, prefix)
+        other, received = await start(cluster.url, prefix, dead, alive)
+        queue = OutageQueue(RedisBroker(RedisServer(cluster.url), prefix=prefix), timeout=3.0)
+        here = RecordingReceiver()
+        await queue.start(here)
+        await queue.subscribe([Subscription(GatewayName(gateway), LOBBY) for gateway in (dead, alive)])
+        await until(lambda: queue.ready and other.ready)
+        since = await queue.position(GatewayName(alive))
+        server.kill()
+        await until(lambda: not queue.ready)
+
+        await queue.command(take_over(dead))
+        assert not (await queue.publish(news("waits", dead))).replicated
+        for event in ("first", "second"):  # the first must not put the second behind what waits
+            receipt = await queue.publish(news(event, alive))
+            assert receipt.replicated
+            assert receipt.position is not None
+        await queue.command(take_over(alive))
+        await until(lambda: received.seen == ["first", "second", "TakeOver"])
+        assert len(queue) == 1
+        found = await queue.history(GatewayName(alive), since, [LOBBY])
+        assert [each.event for each in found] == ["first", "second"]
+
+        # A room that is subscribed to during the outage gets what is published directly afterwards.
+        await queue.subscribe([Subscription(GatewayName(gateway), attic) for gateway in (dead, alive)])
+        await other.publish(Publication(gateway=GatewayName(alive), target=attic, event="attic"))
+        await until(lambda: "attic" in here.seen)
+        assert here.resyncs == []
+
+        monkeypatch.setattr("asgi_realtime.broker.outage_queue.QUEUED_SECONDS", 0.0)
+        with pytest.raises(BrokerUnavailable):
+            await queue.publish(news("too late", dead))
+        assert (await queue.publish(news("third", alive))).replicated
+
+        server.start()
+        await until(lambda: len(queue) == 0)
+        await until(lambda: received.seen[-1:] == ["waits"])
+        assert received.seen == ["first", "second", "TakeOver", "third", "waits"]
+        await queue.stop()
+        await other.stop()
