@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 
 from asgi_realtime.values.json import Json
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_UNUSUAL_ID = re.compile(rb'"jti":[^"0-9]')
+"""An id whose text in JSON may differ from `str` of it, such as a list."""
 
 
 class Claims(Mapping[str, Json]):
@@ -37,3 +40,13 @@ class Claims(Mapping[str, Json]):
 
     def __repr__(self) -> str:
         return repr(self._read())
+
+    def may_contain(self, text: bytes) -> bool:
+        """Whether the JSON contains a text, or an id of a token that may be that text. Nothing is decoded."""
+        return text in self._json or _UNUSUAL_ID.search(self._json) is not None
+
+
+def may_have_token_id(jti: str) -> Callable[[Mapping[str, Json]], bool]:
+    """A fast test of many claims. False: their `jti`, as text, is not this one. True: it may be."""
+    text = _encode(jti)[1:-1].encode()
+    return lambda claims: not isinstance(claims, Claims) or claims.may_contain(text)

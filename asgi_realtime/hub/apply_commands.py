@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
+from asgi_realtime.auth.claims import may_have_token_id
 from asgi_realtime.auth.revocations import Revocations
 from asgi_realtime.connection.connection import InternalConnection
 from asgi_realtime.hub.mounts import Mount
@@ -76,7 +77,14 @@ def end_connections(
     else:
         for mount in mounts.values():
             rooms = mount.rooms
-            some = rooms.of_user(command.user_id) if isinstance(command, RevokeUser) else rooms.everybody
+            some: Collection[InternalConnection]
+            if isinstance(command, RevokeUser):
+                some = rooms.of_user(command.user_id)
+            elif isinstance(command, RevokeToken):
+                may_have = may_have_token_id(command.jti)
+                some = [connection for connection in rooms.everybody if may_have(connection.identity.claims)]
+            else:
+                some = rooms.everybody
             concerned += [connection for connection in some if revocations.is_revoked(connection.identity)]
     ended = [connection for connection in concerned if connection.leave_hub(code, reason)]
     _close(ended, lambda connection: connection.transport.close(code, reason), tasks)

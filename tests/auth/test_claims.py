@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asgi_realtime.auth.claims import Claims
+from asgi_realtime.auth.claims import Claims, may_have_token_id
 from asgi_realtime.payloads.encoding import encode
 
 values = st.recursive(
@@ -48,3 +48,18 @@ def test_claims_can_be_sent() -> None:
         b'{"you":{"sub":"ann","roles":["admin"]}}',
         (),
     )
+
+
+@given(st.dictionaries(st.text(max_size=10), values, max_size=3), values)
+def test_the_fast_test_finds_every_token_that_has_an_id(payload: dict[str, Any], jti: Any) -> None:
+    payload["jti"] = jti
+    for claims in (payload, Claims(payload)):
+        assert may_have_token_id(str(jti))(claims)
+
+
+def test_the_fast_test_leaves_out_other_tokens() -> None:
+    revoked = may_have_token_id("j1")
+    assert not revoked(Claims({"jti": "j2", "sub": "ann"}))
+    assert not revoked(Claims({"jti": 7}))
+    assert not revoked(Claims({"sub": "ann"}))
+    assert revoked(Claims({"jti": "j12"})), "decoding says more"
