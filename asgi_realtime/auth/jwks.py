@@ -40,10 +40,10 @@ class JWKS:
         self._next_fetch = float("-inf")
         self._fetch: asyncio.Future[Keys | None] | None = None
 
-    async def find(self, kid: str | None) -> PublishedKey | None:
-        """The key with this id, or None. `kid` None stands for the only key, if there is exactly one.
+    async def find(self, kid: str | None) -> tuple[PublishedKey, ...] | None:
+        """The keys with this id, or None. `kid` None stands for those without an id, or for the only id.
 
-        Waits for a fetch, at most `timeout` seconds, if the key is unknown (or a day older than `ttl`) and the
+        Waits for a fetch, at most `timeout` seconds, if there is none (or a day older than `ttl`) and the
         cool-down allows a fetch.
         """
         found = self._lookup(kid)
@@ -57,10 +57,10 @@ class JWKS:
             found = self._lookup(kid)
         return found
 
-    def _lookup(self, kid: str | None) -> PublishedKey | None:
+    def _lookup(self, kid: str | None) -> tuple[PublishedKey, ...] | None:
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
-        return None if kid is None else self._keys.get(kid)
+        return self._keys.get(kid)
 
     def _begin(self) -> asyncio.Future[Keys | None] | None:
         """The running fetch. One is started if the cool-down allows it. None: there is none."""

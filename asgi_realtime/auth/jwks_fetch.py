@@ -33,7 +33,8 @@ class PublishedKey(NamedTuple):
     algorithms: tuple[str, ...]
 
 
-Keys: TypeAlias = dict[str | None, PublishedKey]
+Keys: TypeAlias = dict[str | None, tuple[PublishedKey, ...]]
+"""The keys by their ids. Several may have the same id, or none (RFC 7517, section 4.5)."""
 
 
 class Fetch:
@@ -120,11 +121,11 @@ def _warn(why: str) -> None:
     logger.warning("fetching MEW_JWKS_URL failed, the old keys are kept: %s", why)
 
 
-def _parse(document: Any) -> dict[str | None, PublishedKey]:
+def _parse(document: Any) -> Keys:
     """The usable keys of a set by their ids. Keys of another kind or use are ignored (RFC 7517, section 5)."""
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("the answer is not a JSON Web Key Set")
-    keys: dict[str | None, PublishedKey] = {}
+    keys: Keys = {}
     for entry in document["keys"]:
         if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
             continue
@@ -140,7 +141,7 @@ def _parse(document: Any) -> dict[str | None, PublishedKey]:
         stated = entry.get("alg")
         algorithms = tuple(name for name in fitting if stated is None or name == stated)
         if algorithms:
-            keys[kid] = PublishedKey(key, algorithms)
+            keys[kid] = (*keys.get(kid, ()), PublishedKey(key, algorithms))
     return keys
 
 

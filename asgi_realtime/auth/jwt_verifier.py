@@ -5,15 +5,17 @@ The client gets the same answer whatever is wrong with its token. No part of a t
 
 from __future__ import annotations
 
+import contextlib
 import enum
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 
 from asgi_realtime.auth.admin_secret import SERVICE_PREFIX
 from asgi_realtime.auth.claims import Claims
 from asgi_realtime.auth.jwks import JWKS
+from asgi_realtime.auth.jwks_fetch import PublishedKey
 from asgi_realtime.auth.keys import PublicKey, load_public_key
 from asgi_realtime.errors import Unauthorized
 from asgi_realtime.runtime import time_source
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 # The errors that PyJWT and its JSON and base64 decoders raise for an invalid token (TypeError: some releases).
 _NOT_A_TOKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
+
+_MOST_TRIED: Final = 8
+"""Most published keys with the same id that are tried for a token. It limits the work for a forged one."""
 
 
 class JWTVerifier:
@@ -73,20 +78,11 @@ class JWTVerifier:
         try:
             if len(token) > self._longest:
                 raise jwt.DecodeError
-            key, algorithms = (
-                (self._key, self._algorithms)
-                if self._published is None
-                else await self._published_key(self._published, token)
-            )
             settings = self._settings
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=algorithms,
-                audience=settings.jwt_audience,
-                issuer=settings.jwt_issuer,
-                options=self._options,
-            )
+            if self._published is None:
+                claims = self._decode(token, self._key, self._algorithms)
+            else:
+                claims = self._decode_published(token, await self._published_keys(self._published, token))
             _check_times(claims, settings.jwt_leeway)
             return Identity(
                 user_id=_user_id(claims.get(settings.jwt_user_claim)),
@@ -96,7 +92,27 @@ class JWTVerifier:
         except _NOT_A_TOKEN as error:
             raise Unauthorized(log_reason=_reason(error)) from None
 
-    async def _published_key(self, published: JWKS, token: str) -> tuple[str | PublicKey, Sequence[str]]:
+    def _decode(self, token: str, key: str | PublicKey, algorithms: Sequence[str]) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=algorithms,
+            audience=self._settings.jwt_audience,
+            issuer=self._settings.jwt_issuer,
+            options=self._options,
+        )
+        return claims
+
+    def _decode_published(self, token: str, keys: Sequence[PublishedKey]) -> dict[str, Any]:
+        """The claims, if one of the keys has signed the token. At least one key."""
+        *others, last = keys
+        for key in others:
+            with contextlib.suppress(jwt.InvalidSignatureError):
+                return self._decode(token, key.key, key.algorithms)
+        return self._decode(token, last.key, last.algorithms)
+
+    async def _published_keys(self, published: JWKS, token: str) -> Sequence[PublishedKey]:
+        """The keys that may have signed a token: at least one, and at most `_MOST_TRIED`."""
         header = jwt.get_unverified_header(token)
         # Checked before a fetch: a token that cannot be accepted must not cause one.
         if header.get("alg") not in self._algorithms:
@@ -104,7 +120,11 @@ class JWTVerifier:
         found = await published.find(header.get("kid"))
         if found is None:
             raise jwt.InvalidKeyError
-        return found.key, [name for name in found.algorithms if name in self._algorithms]
+        algorithm = header["alg"]
+        fitting = [PublishedKey(key, (algorithm,)) for key, algorithms in found if algorithm in algorithms]
+        if not fitting:
+            raise jwt.InvalidAlgorithmError
+        return fitting[:_MOST_TRIED]
 
 
 class InvalidToken(enum.StrEnum):

@@ -34,7 +34,7 @@ async def check_published_keys(configuration: Configuration, *, timeout: float) 
                 "unset it, or name one of these",
             )
         )
-    return Check(NAME, f"keys: {len(keys)}, for {', '.join(algorithms)}", tuple(problems))
+    return Check(NAME, f"keys: {sum(map(len, keys.values()))}, for {', '.join(algorithms)}", tuple(problems))
 
 
 def _check_url(configuration: Configuration, url: str) -> Iterator[Problem]:
@@ -45,4 +45,4 @@ def _check_url(configuration: Configuration, url: str) -> Iterator[Problem]:
 
 
 def _algorithms(keys: Keys) -> list[str]:
-    return list(dict.fromkeys(name for key in keys.values() for name in key.algorithms))
+    return list(dict.fromkeys(name for some in keys.values() for key in some for name in key.algorithms))

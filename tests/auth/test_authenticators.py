@@ -283,6 +283,19 @@ async def test_a_token_signed_by_another_than_the_key_it_names_is_refused() -> N
         assert await refused(verifier, sign(P256, "ES256", {"sub": "ann"}, None))
 
 
+@pytest.mark.parametrize("kid", ["same", None])
+async def test_each_key_with_the_same_id_verifies(kid: str | None) -> None:
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(9)]
+    with JWKSServer([jwk(RSA, kid), *(jwk(key, kid) for key in keys)]) as server:
+        verifier = JWTVerifier(Settings(jwks_url=server.url))
+        assert await accepted(verifier, sign(RSA, "RS256", {"sub": "ann"}, kid))
+        for key in keys[:8]:
+            assert await accepted(verifier, sign(key, "ES256", {"sub": "ann"}, kid))
+        assert await refused(verifier, sign(keys[8], "ES256", {"sub": "ann"}, kid))  # more are not tried
+        assert await refused(verifier, sign(P256, "ES256", {"sub": "ann"}, kid))
+        assert await refused(verifier, sign(keys[0], "ES256", {"sub": "ann", "exp": 1}, kid))
+
+
 async def test_a_flood_of_unknown_keys_causes_one_fetch() -> None:
     with JWKSServer([jwk(P256, "one")]) as server:
         verifier = JWTVerifier(Settings(jwks_url=server.url, jwks_cooldown=3600))

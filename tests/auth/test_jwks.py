@@ -38,8 +38,8 @@ async def test_a_known_key_is_fetched_once(server: JWKSServer, jwks: JWKS) -> No
     for _ in range(3):
         found = await jwks.find("one")
         assert found is not None
-        assert found.key == ONE.public_key()
-        assert found.algorithms == ("ES256",)
+        assert [each.key for each in found] == [ONE.public_key()]
+        assert [each.algorithms for each in found] == [("ES256",)]
     assert server.fetches == 1
 
 
@@ -71,7 +71,7 @@ async def test_a_new_key_is_found_after_the_cool_down(server: JWKSServer, jwks: 
     assert await jwks.find("two") is None
     clock.now += 0.1
     found = await jwks.find("two")
-    assert found is not None and found.key == TWO.public_key()
+    assert found is not None and [each.key for each in found] == [TWO.public_key()]
     assert server.fetches == 2
 
 
@@ -287,7 +287,7 @@ async def test_keys_of_other_kinds_and_uses_are_left_out(server: JWKSServer, jwk
     algorithms: dict[str, Any] = {}
     for kid in ("encryption", "wrapping", "pss", "any rsa", "weak", "edwards", "symmetric"):
         found = await jwks.find(kid)
-        algorithms[kid] = found and found.algorithms
+        algorithms[kid] = found and found[0].algorithms
     assert algorithms == {
         "encryption": None,
         "wrapping": None,
@@ -302,8 +302,15 @@ async def test_keys_of_other_kinds_and_uses_are_left_out(server: JWKSServer, jwk
 
 async def test_a_token_without_a_key_id_uses_the_only_key(server: JWKSServer, jwks: JWKS, clock: ManualClock) -> None:
     found = await jwks.find(None)
-    assert found is not None and found.key == ONE.public_key()
+    assert found is not None and [each.key for each in found] == [ONE.public_key()]
     server.publish(jwk(ONE, "one"), jwk(TWO, "two"))
     clock.now += 300
     assert await jwks.find("two")
     assert await jwks.find(None) is None
+
+
+async def test_keys_with_the_same_id_or_none_are_all_kept(server: JWKSServer, jwks: JWKS) -> None:
+    server.publish(jwk(ONE, None), jwk(TWO, None), jwk(ONE, "one"), jwk(RSA, "one"))
+    without, named = await jwks.find(None), await jwks.find("one")
+    assert without is not None and [each.key for each in without] == [ONE.public_key(), TWO.public_key()]
+    assert named is not None and [each.key for each in named] == [ONE.public_key(), RSA.public_key()]
