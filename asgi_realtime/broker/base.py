@@ -121,13 +121,17 @@ class Broker(Protocol):
             BrokerUnavailable: the broker did not answer.
         """
 
-    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
+    async def history(
+        self, gateway: GatewayName, since: Position, targets: Collection[Target], *, most_bytes: int | None = None
+    ) -> list[Publication]:
         """All publications after `since` to any of these targets, in order, without duplicates or gaps.
 
-        The caller must leave out the connections in `except_` of each publication.
+        The caller must leave out the connections in `except_` of each publication. No more is read soon after
+        `most_bytes` (None: the broker's own limit).
 
         Raises:
-            PositionLost: some of them may be gone, or `since` is a position in another history.
+            PositionLost: some of them may be gone, they have more than `most_bytes`, or `since` is a position in
+                another history.
             BrokerUnavailable: the broker did not answer.
         """
 

@@ -102,14 +102,18 @@ class History:
             if len(log.entries) > self._size:
                 self._drop_oldest_of(key)
 
-    def since(self, position: Position, keys: Iterable[Subscription], now: float) -> list[Publication]:
+    def since(
+        self, position: Position, keys: Iterable[Subscription], now: float, most_bytes: int | None = None
+    ) -> list[Publication]:
         """All publications after `position` in these logs, in order, without duplicates.
 
         Raises:
-            PositionLost: some of them may have been removed, or the position is not of this history.
+            PositionLost: some of them may have been removed, their payloads and attachments have more than
+                `most_bytes`, or the position is not of this history.
         """
         start = self._parse(position)
         self.trim(now)
+        left = self._bytes if most_bytes is None else most_bytes
         found: dict[int, Publication] = {}
         for key in keys:
             log = self._logs.get(key)
@@ -118,6 +122,10 @@ class History:
             for entry in reversed(log.entries if log else ()):
                 if entry.sequence <= start:
                     break
+                if entry.sequence not in found:
+                    left -= entry.size - ENTRY_BYTES
+                    if left < 0:
+                        raise PositionLost("there are too many events since this position")
                 found[entry.sequence] = entry.publication
         return [found[sequence] for sequence in sorted(found)]
 

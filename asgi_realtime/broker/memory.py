@@ -173,10 +173,12 @@ class MemoryBroker:
         self._check()
         return self._history.position
 
-    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
+    async def history(
+        self, gateway: GatewayName, since: Position, targets: Collection[Target], *, most_bytes: int | None = None
+    ) -> list[Publication]:
         """All publications after `since`, in order; see `Broker.history`."""
         self._check()
-        return self._history.since(since, [Subscription(gateway, target) for target in targets], self._now())
+        return self._history.since(since, [Subscription(gateway, each) for each in targets], self._now(), most_bytes)
 
     async def latest(
         self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None

@@ -221,7 +221,9 @@ class OutageQueue:
         """The newest position in the history of a gateway; see `Broker.position`."""
         return await self._broker.position(gateway)
 
-    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
+    async def history(
+        self, gateway: GatewayName, since: Position, targets: Collection[Target], *, most_bytes: int | None = None
+    ) -> list[Publication]:
         """All publications after `since` to these targets; see `Broker.history`.
 
         Raises:
@@ -229,7 +231,7 @@ class OutageQueue:
         """
         queue = self._queue_of(gateway)
         before = queue.delivered_here
-        found = await self._broker.history(gateway, since, targets)
+        found = await self._broker.history(gateway, since, targets, most_bytes=most_bytes)
         if queue or before != queue.delivered_here:
             raise BrokerUnavailable("not everything that was delivered in this process is published yet")
         return found

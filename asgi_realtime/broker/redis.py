@@ -40,8 +40,7 @@ OTHERS_TIMEOUT: Final = 5.0
 """Seconds that a refresh of rooms is awaited at other processes. Over: its caller continues."""
 COMMANDS_KEPT: Final = 10_000
 """Most commands that are kept of a gateway, for processes that were cut off from Redis."""
-_REVOCATION_TTL: Final = 2_592_000.0
-"""Seconds: the default of `Settings.revocation_ttl`."""
+_REVOCATION_TTL: Final = 2_592_000.0  # seconds: the default of `Settings.revocation_ttl`
 
 
 class RedisBroker:
@@ -363,11 +362,12 @@ class RedisBroker:
         await channels.until_delivered(gateway)
         return Position(f"{state.epoch}-{state.number}")
 
-    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
+    async def history(
+        self, gateway: GatewayName, since: Position, targets: Collection[Target], *, most_bytes: int | None = None
+    ) -> list[Publication]:
         """All publications after `since` to these targets; see `Broker.history`."""
-        channels = self._running()
-        link, keys = self.links.of(gateway), self.links.keys(gateway)
-        found = await read_history(link, keys, self._ttl, since, targets, self._recent)
+        channels, link, keys = self._running(), self.links.of(gateway), self.links.keys(gateway)
+        found = await read_history(link, keys, self._ttl, since, targets, self._recent, most_bytes)
         await channels.until_delivered(gateway)
         return found
 

@@ -51,9 +51,18 @@ class History:
         known: until when nothing was missed, for a process that was subscribed. 0: read for a client.
         epoch: the history that it must be. None: whichever Redis has.
         newest: the number to end at. 0: the newest of all targets.
+        most_bytes: over these the rest is not read, and counts as lost.
     """
 
-    def __init__(self, since: Mapping[str, int], *, known: int = 0, epoch: str | None = None, newest: int = 0) -> None:
+    def __init__(
+        self,
+        since: Mapping[str, int],
+        *,
+        known: int = 0,
+        epoch: str | None = None,
+        newest: int = 0,
+        most_bytes: int = HISTORY_BYTES,
+    ) -> None:
         self.found: dict[str, list[tuple[int, bytes]]] = {suffix: [] for suffix in since}
         self.lost: list[str] = []
         """Targets whose history does not reach back, or has too many bytes."""
@@ -61,6 +70,7 @@ class History:
         self.newest = newest
         self._since = dict(since)
         self._known = known
+        self._most_bytes = most_bytes
         self._bytes = 0
 
     async def read(self, run: RunScript, keys: Keys, ttl: int) -> None:
@@ -70,7 +80,8 @@ class History:
             names = [keys.state]
             for suffix in some:
                 names += keys.last(suffix), keys.history(suffix)
-            arguments = [ttl, self._known, self.newest, ANSWER_BYTES, *(self._since[suffix] for suffix in some)]
+            size = max(1, min(ANSWER_BYTES, self._most_bytes - self._bytes + 1))
+            arguments = [ttl, self._known, self.newest, size, *(self._since[suffix] for suffix in some)]
             epoch, newest, *answers = await run(Script.HISTORY, names, *arguments, read=as_history)
             assert isinstance(epoch, bytes) and isinstance(newest, bytes)
             if self.epoch is None:
@@ -83,7 +94,7 @@ class History:
                 self._take(suffix, answer)
 
     def _take(self, suffix: str, answer: bytes | list[bytes] | int) -> None:
-        if not isinstance(answer, list) or self._bytes > HISTORY_BYTES:
+        if not isinstance(answer, list) or self._bytes > self._most_bytes:
             self.lost.append(suffix)
             del self._since[suffix]
             return
@@ -91,14 +102,23 @@ class History:
         for number, data in zip(entries[::2], entries[1::2], strict=True):
             self.found[suffix].append((int(number), data))
             self._bytes += len(data)
-        if int(is_all):
+        is_over = self._bytes > self._most_bytes
+        if is_over:
+            self.lost.append(suffix)
+        if int(is_all) or is_over:
             del self._since[suffix]
         elif entries:
             self._since[suffix] = int(entries[-2])
 
 
 async def read_history(
-    link: ReconnectingLink, keys: Keys, ttl: int, since: Position, targets: Collection[Target], recent: RecentHistory
+    link: ReconnectingLink,
+    keys: Keys,
+    ttl: int,
+    since: Position,
+    targets: Collection[Target],
+    recent: RecentHistory,
+    most_bytes: int | None = None,
 ) -> list[Publication]:
     """What was published after `since` to any of the targets, in order. `ttl` is in milliseconds.
 
@@ -112,7 +132,10 @@ async def read_history(
     while True:
         used = link.current
         known = {suffix: recent.known(keys.history(suffix), used, epoch, start, now) for suffix in ends}
-        history = History({suffix: each.until for suffix, each in known.items()} or {COMMANDS: start})
+        history = History(
+            {suffix: each.until for suffix, each in known.items()} or {COMMANDS: start},
+            most_bytes=HISTORY_BYTES if most_bytes is None else most_bytes,
+        )
         await history.read(link.run, keys, ttl)
         if link.current is used or not any(each.numbers for each in known.values()):
             break

@@ -46,7 +46,10 @@ async def catch_up(
     try:
         mount.rooms.join(connection, room, pending.parent)
         with mount.recent.since_now(room) as delivered:
-            found = await answer_in_time(seconds, broker.history(connection.gateway, since, [ToRoom(room)]))
+            # Twice: what is stored may have other bytes than the frames, which are counted below.
+            most_bytes = 2 * mount.limits.outbox_bytes
+            history = broker.history(connection.gateway, since, [ToRoom(room)], most_bytes=most_bytes)
+            found = await answer_in_time(seconds, history)
             # What was delivered since the room was entered is held already, or was written.
             missed = _missed(found, delivered.positions, connection, mount.limits.outbox_bytes)
         if room in connection.rooms and not (pending.left or pending.withdrawn):

@@ -455,6 +455,19 @@ async def test_history_as_a_whole_is_bounded_in_bytes(make_environment: MakeEnvi
     await broker.stop()
 
 
+async def test_history_over_the_bytes_of_the_caller_is_refused(make_environment: MakeEnvironment) -> None:
+    broker = make_environment().broker()
+    await run(broker, Listener())
+    start = await broker.position(MEW)
+    for _ in range(30):
+        await broker.publish(to_lobby("news", payload=b"x" * 10_000))
+    for _ in range(2):
+        with pytest.raises(PositionLost):
+            await broker.history(MEW, start, [ToRoom(LOBBY)], most_bytes=200_000)
+    assert len(await broker.history(MEW, start, [ToRoom(LOBBY)], most_bytes=400_000)) == 30
+    await broker.stop()
+
+
 async def test_publishing_while_delivering_keeps_the_order(make_environment: MakeEnvironment) -> None:
     broker = make_environment().broker()
     listener = Listener()

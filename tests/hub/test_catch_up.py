@@ -63,8 +63,10 @@ class Stopped(MemoryBroker):
         self.go = asyncio.Event()
         self.fails = False
 
-    async def history(self, gateway: GatewayName, since: Position, targets: Any) -> list[Publication]:
-        found = await super().history(gateway, since, targets)
+    async def history(
+        self, gateway: GatewayName, since: Position, targets: Any, *, most_bytes: int | None = None
+    ) -> list[Publication]:
+        found = await super().history(gateway, since, targets, most_bytes=most_bytes)
         self.asked.set()
         await self.go.wait()
         if self.fails:

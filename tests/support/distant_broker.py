@@ -220,9 +220,11 @@ class DistantBroker:
         await self._reach("position", gateway)
         return await self._answer(await self.server.memory.position(gateway))
 
-    async def history(self, gateway: GatewayName, since: Position, targets: Collection[Target]) -> list[Publication]:
+    async def history(
+        self, gateway: GatewayName, since: Position, targets: Collection[Target], *, most_bytes: int | None = None
+    ) -> list[Publication]:
         await self._reach("history", (gateway, since, tuple(targets)))
-        return await self._answer(await self.server.memory.history(gateway, since, targets))
+        return await self._answer(await self.server.memory.history(gateway, since, targets, most_bytes=most_bytes))
 
     async def latest(
         self, gateway: GatewayName, room: RoomName, event: str, *, since: Position | None = None
