@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from starlette.types import ASGIApp
 
 from tests.support.node_client import Node, node_process
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["SSL_CERT_DIR"] = os.devnull
     # Node reads them for 60 ms, if this names a file.
     os.environ.pop("NODE_EXTRA_CA_CERTS", None)
+    # On a busy machine any example of Hypothesis may be slow.
+    settings.register_profile("suite", deadline=None)
+    settings.load_profile("suite")
 
 
 @pytest.hookimpl(wrapper=True)

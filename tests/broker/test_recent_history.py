@@ -57,7 +57,7 @@ def link_of(broker: RedisBroker) -> Link:
     return link
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     steps=st.lists(
         st.one_of(

@@ -679,7 +679,7 @@ def with_a_stream(examples: int) -> Callable[[Callable[..., Coroutine[Any, Any, 
             cut=st.integers(0, 40),
             rooms=st.lists(st.sampled_from([LOBBY, ATTIC, RoomName("ada")]), unique=True),
         )
-        return settings(deadline=None, max_examples=examples)(given_stream(test))
+        return settings(max_examples=examples)(given_stream(test))
 
     return decorate
 
@@ -734,7 +734,7 @@ def with_limits(examples: int) -> Callable[[Callable[..., Coroutine[Any, Any, No
             limit=st.sampled_from([1_500, 4_000, 100_000]),
             rooms=st.lists(st.sampled_from([LOBBY, ATTIC]), unique=True),
         )
-        return settings(deadline=None, max_examples=examples)(given_limits(test))
+        return settings(max_examples=examples)(given_limits(test))
 
     return decorate
 

@@ -381,7 +381,6 @@ Story: TypeAlias = list[tuple[str, UserId, ConnectionId] | float]
 
 
 @pytest.mark.parametrize("make_environment", ["memory", "distant", "socket"], indirect=True)
-@settings(deadline=None)
 @given(story=st.lists(steps, max_size=40))
 async def test_transitions_alternate_and_agree_with_who_is_online(
     make_environment: MakeEnvironment, story: Story
@@ -390,7 +389,7 @@ async def test_transitions_alternate_and_agree_with_who_is_online(
 
 
 @pytest.mark.parametrize("make_environment", PLACES[1:], indirect=True)
-@settings(deadline=None, max_examples=100 if LONG else 8)
+@settings(max_examples=100 if LONG else 8)
 @given(story=st.lists(steps, max_size=40))
 async def test_transitions_alternate_wherever_redis_is(make_environment: MakeEnvironment, story: Story) -> None:
     await check_transitions(make_environment, story)

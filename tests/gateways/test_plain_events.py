@@ -292,7 +292,7 @@ def no_turn_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fair_turns, "SECONDS_A_TURN", 1000.0)
 
 
-_slow = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+_slow = settings(max_examples=40, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 
 
 def both_ways(limits: Limits, session: Limits, way: str, path: str, chunks: Sequence[bytes]) -> None:

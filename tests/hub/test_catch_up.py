@@ -303,7 +303,7 @@ async def turns(number: int) -> None:
         await asyncio.sleep(0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 1 << 32))
 async def test_each_client_gets_exactly_what_came_after_its_snapshot(seed: int) -> None:
     server = Server()

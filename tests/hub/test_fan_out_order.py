@@ -641,7 +641,7 @@ steps = often(
 
 
 @pytest.mark.timeout(240)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     kinds=often((3, st.lists(kinds, min_size=1, max_size=4)), (1, st.lists(kinds, min_size=FEW + 1, max_size=FEW + 4))),
     gateways=placings,

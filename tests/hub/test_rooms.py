@@ -125,7 +125,7 @@ class RoomsMachine(RuleBasedStateMachine):
         return sorted(connection.id for connection in connections)
 
 
-RoomsMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+RoomsMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestRooms = RoomsMachine.TestCase
 
 

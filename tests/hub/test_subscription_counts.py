@@ -235,5 +235,5 @@ class SubscriptionsMachine(RuleBasedStateMachine):
                 asked.update(subscriptions)
 
 
-SubscriptionsMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+SubscriptionsMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=30)
 TestSubscriptions = SubscriptionsMachine.TestCase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_realtime.metrics import Meter, Metric
@@ -53,7 +53,6 @@ def test_a_gauge_is_read_at_each_transfer_and_by_the_last_call() -> None:
     assert metrics.totals == {"rooms /": 7}
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 20)))
 def test_a_histogram_counts_each_observation_in_one_bucket(values: list[float]) -> None:
     metrics = RecordedMetrics()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_realtime.outbound.outbox import Outbox
@@ -83,7 +83,6 @@ def test_an_outbox_over_half_full_is_behind() -> None:
     assert outbox.behind
 
 
-@settings(deadline=None)
 @given(
     limit=st.integers(1, 200),
     steps=st.lists(st.tuples(st.integers(0, 80), st.none() | st.integers(0, 300)), max_size=40),

@@ -284,7 +284,7 @@ def test_a_weak_owner_is_called_while_its_object_exists_and_does_not_keep_it() -
     assert gone() is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     tick=st.sampled_from([0.1, 0.25, 0.3, 1.0]),
     owners=st.lists(st.lists(st.floats(0, 30), min_size=1, max_size=5), max_size=12),

@@ -143,7 +143,7 @@ def is_accepted(annotation: Any, payload: Any) -> bool:
 
 
 @given(PAIRS, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_payload_of_clients_that_is_refused_from_now_on_is_reported(
     pair: tuple[Shape, Shape], data: st.DataObject
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_payload_of_clients_that_is_refused_from_now_on_is_reported(
 
 
 @given(PAIRS, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_payload_of_the_server_that_old_clients_do_not_know_is_reported(
     pair: tuple[Shape, Shape], data: st.DataObject
 ) -> None:
@@ -170,7 +170,7 @@ def test_a_payload_of_the_server_that_old_clients_do_not_know_is_reported(
 
 
 @given(SHAPES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_nothing_is_reported_of_an_event_that_stays_as_it_is(shape: Shape) -> None:
     assert not breaks(lambda kind: up("draw", kind, effect=""), shape.annotation, shape.annotation)
     assert not breaks(lambda kind: down("drawn", kind, to=""), shape.annotation, shape.annotation)
