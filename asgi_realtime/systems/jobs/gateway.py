@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 
 from asgi_realtime.auth.authenticators import Authenticator
 from asgi_realtime.auth.token_sources import token_from_bearer, token_from_query
@@ -25,7 +26,6 @@ from asgi_realtime.systems.jobs.events import (
     timestamp_text,
 )
 from asgi_realtime.systems.jobs.service import JobsService
-from asgi_realtime.values.field_types import is_positive
 from asgi_realtime.values.identity import Identity
 from asgi_realtime.values.json import Json
 
@@ -66,7 +66,7 @@ class JobsGateway(WebSocketGateway):
         Raises:
             ConfigurationError: for an argument of a wrong type or value.
         """
-        if not is_positive(heartbeat_interval):
+        if type(heartbeat_interval) not in (int, float) or not 0 < heartbeat_interval <= sys.float_info.max:
             raise ConfigurationError(f"JobsGateway({path!r}): heartbeat_interval must be a finite number above 0")
         super().__init__(path, authenticator=authenticator, limits=limits, auth_frame=False, idle_timeout=idle_timeout)
         self.__may_join = None if service is None else self.service_call(service, "may_join", "identity", "job_id")
