@@ -178,7 +178,7 @@ class Realtime:
         )
         self.transfers = Transfers(self.meter)
         self.lifecycle = Lifecycle(self._start_parts)
-        self.signals = ShutdownSignals(self.drain.close_clients, servers=lambda: self.lifecycle.holders)
+        self.signals = ShutdownSignals(self.drain.close_clients)
         self._mount(backends, around_host_code)
         measure_process(self.meter, self.tasks, self._outboxes)
         self.hub.on_load(LoadMeter(self.tasks, self._outboxes).read)

@@ -33,13 +33,12 @@ class ShutdownSignals:
     the drain. SIGTERM after SIGINT does not force, because a supervisor sends it when Ctrl-C has reached both. Signals
     without a Python handler are not changed. Outside the main thread, no signal is handled.
 
-    Hypercorn's worker processes get no signal. `listen` waits for their end instead. If `servers` says that more than
-    one server serves the app, the end of one closes no client: the others have clients too.
+    Hypercorn's worker processes get no signal. `listen` waits for their end instead. Of several hypercorn servers on
+    one event loop, the first that ends closes the clients of all: from Python 3.12 on it would wait for its own.
     """
 
-    def __init__(self, close_clients: Callable[[bool], Awaitable[None]], *, servers: Callable[[], int]) -> None:
+    def __init__(self, close_clients: Callable[[bool], Awaitable[None]]) -> None:
         self._close_clients = close_clients
-        self._servers = servers
         self._before: dict[int, _Handler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._first: int | None = None
@@ -109,8 +108,7 @@ class ShutdownSignals:
 
     async def _until(self, stopping: Callable[[], Awaitable[None]]) -> None:
         await stopping()
-        if self._servers() <= 1:
-            await self._run(False)
+        await self._run(False)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         first, loop = self._first, self._loop

@@ -81,7 +81,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "path with an escape": (lambda: WebSocketGateway("/my%20chat"), "write the path without %-escapes"),
     "path None": (lambda: WebSocketGateway(untyped(None)), "not None"),
     "path of a system": (lambda: JobsGateway("ws"), "JobsGateway"),
-    "timeout as text": (lambda: WebSocketGateway("/x", auth_timeout=untyped("5")), "auth_timeout must be a number"),
+    "timeout as text": (lambda: WebSocketGateway("/x", auth_timeout=untyped("5")), "must be a finite number"),
     "query_token as text": (lambda: WebSocketGateway("/x", query_token=untyped("no")), "query_token must be True or"),
     "auth_frame None": (lambda: WebSocketGateway("/x", auth_frame=untyped(None)), "auth_frame must be True or False"),
     "limits as a dict": (lambda: SocketIOGateway("/", limits=untyped({})), "write limits=Limits(message_bytes=...)"),

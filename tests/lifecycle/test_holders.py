@@ -36,7 +36,7 @@ async def enter(server: LiveServer) -> websockets.ClientConnection:
     return client
 
 
-@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", [each for each in IMPLEMENTATIONS if each != "hypercorn"])
 async def test_a_server_that_stops_closes_no_client_of_another(implementation: Implementation, serve: Serve) -> None:
     app = RealtimeMiddleware(Starlette(), gateways=[Room()], settings=Settings())
     async with asyncio.timeout(20):
@@ -50,6 +50,17 @@ async def test_a_server_that_stops_closes_no_client_of_another(implementation: I
             await second.stop()
             await staying.wait_closed()
         assert staying.close_code == 1012 and app.realtime.lifecycle.loop is None
+
+
+async def test_a_hypercorn_server_that_stops_does_not_wait_for_its_clients(serve: Serve) -> None:
+    app = RealtimeMiddleware(Starlette(), gateways=[Room()], settings=Settings())
+    async with asyncio.timeout(20):
+        first, second = [await serve(app, "hypercorn") for _ in range(2)]
+        async with await enter(first) as leaving, await enter(second) as other:
+            await first.stop()
+            await leaving.wait_closed()
+            await other.wait_closed()
+        assert leaving.close_code == other.close_code == 1012
 
 
 async def test_blocks_of_a_realtime_may_be_nested() -> None:

@@ -68,7 +68,7 @@ class Server:
         self.calls: list[str] = []
         self.clients_closed = asyncio.Event()
         self.error: Exception | None = None
-        self.signals = ShutdownSignals(self._close_clients, servers=lambda: 1)
+        self.signals = ShutdownSignals(self._close_clients)
 
     async def _close_clients(self, supervised: bool) -> None:
         self.calls.append("closing")
