@@ -64,7 +64,7 @@ async def test_a_client_over_polling_returns_too(serve: Serve) -> None:
 
 
 async def test_a_client_whose_token_expires_returns_with_a_new_one(serve: Serve) -> None:
-    server, tokens = await serve(middleware()), Tokens(seconds=1)
+    server, tokens = await serve(middleware()), Tokens(seconds=2)
     async with counters_client(server.url, tokens) as desk, workshop_client(server.url, tokens) as client:
         for each in (desk, client):
             await each.expect(Connected)

@@ -270,11 +270,11 @@ def hooks_of(log: list[Any]) -> dict[str, Any]:
     def on_disconnect(self: Any, connection: Any, reason: str) -> None:
         assert in_a_thread() and connection.state == 1 and connection.closed
         del members[connection]
-        log.append(sorted(connection.rooms))
+        log.extend(connection.rooms)
 
     def on_offline(self: Any, user_id: UserId) -> None:
         assert in_a_thread()
-        log.append(f"offline {user_id} {len(members)}")
+        log.append(f"offline {user_id}")
 
     return {function.__name__: function for function in (on_start, on_connect, on_online, on_disconnect, on_offline)}
 
@@ -289,7 +289,7 @@ async def test_hooks_may_be_plain(base: Any) -> None:
             assert (await ann.expect("welcome")).data == "ann"
             await ann.expect("online")
         await until(lambda: len(log) == 3)
-    assert log == ["start", ["lobby"], "offline ann 0"]
+    assert log[1:] in (["lobby", "offline ann"], ["offline ann", "lobby"])  # at once, in two threads
 
 
 async def test_a_plain_on_connect_refuses() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.utils import base64url_encode
 
 KeyPair = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
@@ -25,6 +26,10 @@ def jwk(key: KeyPair, kid: str | None, **members: Any) -> dict[str, Any]:
         entry: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     elif isinstance(key, ec.EllipticCurvePrivateKey):
         entry = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+        # PyJWT 2.9 leaves out zero bytes at the beginning of a coordinate, and refuses such keys itself.
+        numbers, size = key.public_key().public_numbers(), (key.key_size + 7) // 8
+        for name, number in (("x", numbers.x), ("y", numbers.y)):
+            entry[name] = base64url_encode(number.to_bytes(size, "big")).decode()
     else:
         entry = OKPAlgorithm.to_jwk(key.public_key(), as_dict=True)
     entry.pop("key_ops", None)
