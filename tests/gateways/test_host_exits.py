@@ -65,7 +65,7 @@ def gateway_of(leave: Callable[[], NoReturn]) -> SocketIOGateway:
 
     @gateway.on("later")
     async def later() -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it waits once: what it raises then takes another way
         leave()
 
     @gateway.on("at once, long")
@@ -74,7 +74,7 @@ def gateway_of(leave: Callable[[], NoReturn]) -> SocketIOGateway:
 
     @gateway.on("later, long")
     async def later_long(text: str) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it waits once: what it raises then takes another way
         leave()
 
     in_a_thread = gateway.host_call(leave, "leave")
@@ -172,7 +172,7 @@ async def test_an_event_without_an_acknowledgement_is_answered(how: Callable[[],
 
     @gateway.on("go later")
     async def go_later() -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it waits once: what it raises then takes another way
         how()
 
     async with two(gateway) as (_, ann, bob):
@@ -188,7 +188,7 @@ async def test_a_plain_event_is_answered(how: Callable[[], NoReturn], serve: Ser
     @gateway.on("go")
     async def go(number: int) -> None:
         if number:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # it waits once: what it raises then takes another way
         how()
 
     app = RealtimeMiddleware(Starlette(), gateways=[gateway], settings=SETTINGS)

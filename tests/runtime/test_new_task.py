@@ -31,7 +31,7 @@ async def test_a_task_begins_after_the_call_under_a_factory_that_begins_at_once(
 
     async def work() -> None:
         begun.append(asyncio.current_task())
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it has a second step, so that the eager one has not ended at once
 
     loop = asyncio.get_running_loop()
     loop.set_task_factory(first_step_at_once)

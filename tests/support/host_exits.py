@@ -38,7 +38,7 @@ def plain(how: Callable[[], NoReturn]) -> Callable[..., Any]:
 
 def coroutine(how: Callable[[], NoReturn]) -> Callable[..., Any]:
     async def call(*arguments: object) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # not in its first step
         how()
 
     return call

@@ -84,7 +84,7 @@ async def test_sending_waits_for_the_other_end() -> None:
 async def test_an_event_whose_sending_is_cancelled_leaves_the_next_one_whole(kind: str) -> None:
     ends = Ends(delayed=True)
     sending = asyncio.create_task(ends.left.send("t", b"x" * 2 * WINDOW))
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it has sent some parts, and waits for credit
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
