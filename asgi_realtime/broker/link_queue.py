@@ -7,6 +7,8 @@ import logging
 from collections import deque
 from typing import Final
 
+import hiredis
+
 from asgi_realtime.broker.base import BrokerReceiver
 from asgi_realtime.broker.outage_take_overs import OutageTakeOvers
 from asgi_realtime.broker.redis import RedisBroker
@@ -126,7 +128,7 @@ class LinkQueue:
     async def _send(self) -> None:
         """Send what is queued. No error ends this earlier.
 
-        What fails by an error of its own is dropped, because it would fail again and delay everything behind it.
+        What fails by an error of its own is dropped, because it would fail again and hold back everything behind it.
         """
         try:
             while self._queue or self.take_overs:
@@ -153,9 +155,11 @@ class LinkQueue:
         except InDoubt:
             queued.attempt = Attempt()  # twice is better than never: its sender was told that it will be published
             raise
-        except (BrokerUnavailable, TimeoutError):
+        except TimeoutError:
             raise
         except Exception as error:
+            if isinstance(error, BrokerUnavailable) and not _has_foreign_key(error):
+                raise
             what, event = "a queued broadcast is not sent to other processes", queued.publication.event
             self._failures.failed(queued.publication.gateway, what, error, about=repr(event), event=event)
             await asyncio.sleep(RETRY_AFTER)  # the cause may concern all of them, and end soon
@@ -163,3 +167,9 @@ class LinkQueue:
         self.bytes -= queued.size
         if queued.receipt_key is not None:
             self.receipts.pop(queued.receipt_key, None)
+
+
+def _has_foreign_key(error: BrokerUnavailable) -> bool:
+    """Whether a key of the history is not this package's, so that Redis refuses this publication and takes others."""
+    refusal = error.__cause__
+    return isinstance(refusal, hiredis.ReplyError) and "WRONGTYPE" in str(refusal)

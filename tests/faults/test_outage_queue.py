@@ -317,6 +317,23 @@ async def test_what_cannot_be_sent_is_dropped_with_a_line_and_the_rest_is_sent(
     ]
 
 
+async def test_a_room_whose_history_redis_refuses_to_keep_holds_no_other_room_back(
+    pair: Pair, redis_process: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis_process.client() as client:
+        client.set(pair.other.links.keys(GATEWAY).history("r:attic"), "the key of another program")
+    for publication in (event("refused", ATTIC), event("taken")):
+        receipt = await pair.queue.publish(publication)
+        assert (receipt.delivered_locally, receipt.replicated) == (1, False)
+    await until(lambda: pair.others.seen == ["taken"])
+    await until(lambda: len(pair.queue) == 0)
+    assert pair.seen.seen == ["refused", "taken"]
+    assert (await pair.queue.publish(event("after"))).replicated
+    [error] = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert error.startswith("/: a queued broadcast is not sent to other processes ('refused'): ")
+    assert "WRONGTYPE" in error
+
+
 async def test_a_take_over_that_fails_after_an_outage_does_not_end_the_sending(
     pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
