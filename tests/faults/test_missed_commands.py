@@ -37,8 +37,11 @@ NEWS = Publication(gateway=GATEWAY, target=LOBBY.target, event="news")
 FIRST, LAST = CloseRoom(GATEWAY, RoomName("first")), CloseRoom(GATEWAY, RoomName("last"))
 KICK = RemoveFromRoom(GATEWAY, UserId("ada"), RoomName("lobby"))
 DISCONNECT = DisconnectUser(GATEWAY, UserId("ada"), 1008, "kicked")
-SHORT = 0.2
-"""Seconds of history, for outages that are longer. Redis keeps its keys for a second more."""
+SHORT = 0.6
+"""Seconds of history, for outages that are longer. Redis keeps its keys for a second more.
+
+A process whose event loop stops for longer than this may miss commands too, so it must be longer than the pauses of a
+busy machine."""
 EVERYWHERE = DisconnectUser(None, UserId("ada"), 1008, "kicked")
 
 

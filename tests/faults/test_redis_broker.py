@@ -14,6 +14,7 @@ import pytest
 
 from asgi_realtime.broker.redis import RedisBroker
 from asgi_realtime.errors import BrokerUnavailable, PositionLost
+from asgi_realtime.redis.keys import Keys
 from asgi_realtime.redis.link import Link
 from asgi_realtime.redis.server import RedisServer
 from asgi_realtime.values.commands import CloseRoom, Command, RefreshRooms
@@ -146,7 +147,9 @@ async def test_a_room_is_told_after_an_outage_that_was_longer_than_history(nodes
     near, _ = await nodes.start(history_ttl=0.2)
     await nodes.cut_off(far)
     await near.publish(event("gone"))
-    await asyncio.sleep(1.5)  # Redis keeps the number of a target one second longer than history
+    keys = Keys(nodes.prefix, GATEWAY)
+    with nodes.server.client() as client:
+        await until(lambda: not client.exists(keys.last("r:lobby"), keys.history("r:lobby")))
     nodes.proxy.refusing = False
     await until(lambda: bool(seen.resyncs))
     assert seen.seen == []
@@ -376,7 +379,7 @@ async def test_a_redis_that_falls_silent_while_a_connection_is_prepared_is_given
     near, _ = await nodes.start()
     nodes.proxy.cut()
     await until(lambda: nodes.proxy.connections == 2)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # somewhere among the 300 comparisons; at any other place the test holds too
     nodes.proxy.hold()  # Redis answers, but no messages arrive any more
     await until(lambda: nodes.proxy.connections >= 3)
     nodes.proxy.cut()
@@ -396,7 +399,7 @@ async def test_stop_ends_every_call_that_waits(nodes: Nodes) -> None:
         asyncio.create_task(far.command(CloseRoom(GatewayName("/new"), RoomName("lobby")))),
         asyncio.create_task(far.position(GATEWAY)),
     ]
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # their requests are on the way; those that are not must end too
     async with asyncio.timeout(5):
         await far.stop()
         results = await asyncio.gather(*calls, return_exceptions=True)
