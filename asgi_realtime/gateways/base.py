@@ -271,7 +271,8 @@ class Gateway(ConnectionLifecycle):
         """
         around = self.context.around_host_code
         with separate_threads() if awaited else contextlib.nullcontext():
-            self.context.tasks.spawn_host(work if around is None else around.in_loop(work), name=name)
+            work = work if around is None else around.in_loop(work)
+            self.context.tasks.spawn_host(work, name=name, gateway=self.name)
 
     async def enter_rooms(self, connection: Connection) -> None:
         """Put a connection into the rooms that `rooms_of` returns for it. Called in `on_connect`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -46,18 +47,23 @@ class Tasks:
         self.standby.clear()
         self.closing = False
 
-    def spawn(self, work: Coroutine[Any, Any, T], *, name: str, endless: bool = False) -> asyncio.Task[T]:
+    def spawn(
+        self, work: Coroutine[Any, Any, T], *, name: str, endless: bool = False, gateway: str | None = None
+    ) -> asyncio.Task[T]:
         """Start a task that this object owns.
 
-        `endless`: it may run until it is cancelled, so `until_idle` does not wait for it.
+        `endless`: it may run until it is cancelled, so `until_idle` does not wait for it. `gateway`: its failure is
+        logged as one of this gateway.
         """
         task = new_task(work, name=name)
-        self._own(task)
+        self._own(task, gateway)
         if endless:
             self._endless.add(task)
         return task
 
-    def spawn_host(self, work: Coroutine[Any, Any, T], *, name: str, endless: bool = False) -> asyncio.Task[T]:
+    def spawn_host(
+        self, work: Coroutine[Any, Any, T], *, name: str, endless: bool = False, gateway: str | None = None
+    ) -> asyncio.Task[T]:
         """`spawn` for a coroutine of the host, which may raise any of `HOST_ERRORS`.
 
         Raises:
@@ -65,19 +71,19 @@ class Tasks:
         """
         if not asyncio.iscoroutine(work):
             raise TypeError(f"a coroutine was expected, got {work!r}")
-        task = self.spawn(contained(work), name=name, endless=endless)
+        task = self.spawn(contained(work), name=name, endless=endless, gateway=gateway)
         task.add_done_callback(lambda _: work.close())  # if the task was cancelled before its first step
         return task
 
-    def _own(self, task: asyncio.Task[Any]) -> None:
+    def _own(self, task: asyncio.Task[Any], gateway: str | None = None) -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._done if gateway is None else functools.partial(self._done, gateway=gateway))
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
+    def _done(self, task: asyncio.Task[Any], gateway: str | None = None) -> None:
         self._tasks.discard(task)
         self._endless.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.failures.failed(None, "a task failed", error, about=task.get_name())
+            self.failures.failed(gateway, "a task failed", error, about=task.get_name())
 
     async def until_idle(self) -> None:
         """Return when only endless tasks are left. Tasks that are started while waiting are awaited too."""

@@ -294,7 +294,8 @@ class Participants:
             if inspect.isawaitable(result):
                 await result
 
-        self._context.tasks.spawn_host(call(), name=f"callback {getattr(callback, '__name__', '')}")
+        name = f"callback {getattr(callback, '__name__', '')}"
+        self._context.tasks.spawn_host(call(), name=name, gateway=self._namespace)
 
 
 def _send_request(connection: Connection, request: ClientRequest) -> None:

@@ -136,7 +136,7 @@ async def test_events_whose_handler_fails(lines: Lines, transport: Transport) ->
     assert lines.texts == [
         "/: fail failed: LookupError('of the handler')",
         "/: fail late failed: LookupError('of the handler')",
-        "a task failed (work): LookupError('of the work')",
+        "/: a task failed (work): LookupError('of the work')",
     ]
 
 

@@ -99,7 +99,7 @@ async def test_hooks_are_logged(
         await client.settle()
     for name in ("connection_opened", "on_online", "on_disconnect", "on_offline", "later work"):
         assert caplog.text.count(f"/: {name} failed: ") == 1, name
-    assert caplog.text.count("a task failed (background work): RuntimeError('code of the host raised ") == 1
+    assert caplog.text.count("/: a task failed (background work): RuntimeError('code of the host raised ") == 1
 
 
 @pytest.mark.parametrize("how", [leave, cancelled])

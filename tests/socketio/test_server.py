@@ -262,7 +262,7 @@ async def test_a_failing_callback_affects_no_client(
     await sio.emit("ask", to=client.id, callback=fails)
     await client.expect("ask")
     assert await sio.call("ask", to=client.id) == (1, 2)
-    assert "a task failed (callback fails)" in caplog.text and not called.is_set()
+    assert "/: a task failed (callback fails)" in caplog.text and not called.is_set()
 
 
 async def test_every_recipient_of_a_room_is_called(serve: Serve, node: Node) -> None:

@@ -152,6 +152,6 @@ async def test_work_in_the_background_is_awaited_and_its_failure_is_logged(caplo
         gateway.run_in_background("counting", count())
         await client.settle()
         assert counted == 1_000
-        assert "a task failed (counting)" in caplog.text and "no more numbers" in caplog.text
+        assert "/: a task failed (counting)" in caplog.text and "no more numbers" in caplog.text
         gateway.run_in_background("counting", count())
     assert counted == 2_000, "shutdown waits for it"
