@@ -15,7 +15,15 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 from werkzeug.exceptions import HTTPException
 
-from asgi_realtime import ChatGateway, HealthApp, JobsGateway, RealtimeMiddleware, Settings
+from asgi_realtime import (
+    ChatGateway,
+    ConfigurationError,
+    HealthApp,
+    JobsGateway,
+    JWTVerifier,
+    RealtimeMiddleware,
+    Settings,
+)
 from examples.flask_adapter.database import DEFAULT_PATH, Database
 from examples.flask_adapter.routes import development, friends, groups, jobs, messages, pages
 from examples.flask_adapter.services import ChatDatabaseService, JobsDatabaseService
@@ -27,10 +35,19 @@ THREADS = 20
 
 
 def create_flask(settings: Settings, database: Database, work: Work = pretend) -> Flask:
-    """Make the Flask app. It also runs on any WSGI server, without events to clients."""
+    """Make the Flask app. It also runs on any WSGI server, without events to clients.
+
+    Raises:
+        ConfigurationError: there is no key to verify tokens with, or only `MEW_JWKS_URL`.
+    """
+    if settings.jwks_url:
+        raise ConfigurationError(
+            "MEW_JWKS_URL: the views run in threads and cannot wait for published keys; set MEW_JWT_PUBLIC_KEY"
+        )
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES
     app.extensions["settings"] = settings
+    app.extensions["verifier"] = JWTVerifier(settings)
     app.extensions["database"] = database
     app.extensions["workflow"] = Workflow(database, work)
     for resource in (friends, groups, messages, jobs, pages):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import asyncio
+from typing import TypeVar
 
-import jwt
 import msgspec
 from flask import abort, current_app, request
 
-from asgi_realtime import Settings
+from asgi_realtime import JWTVerifier, Settings, Unauthorized
 from examples.flask_adapter.database import Database
 
 T = TypeVar("T")
@@ -23,21 +23,23 @@ def database() -> Database:
 
 
 def user_id() -> str:
-    """The user of the bearer token. 401 if the token is not valid."""
-    settings: Settings = current_app.extensions["settings"]
-    token = _bearer()
+    """The user of the bearer token, by the same rules as on the sockets. 401 if the token is not valid."""
+    verifier: JWTVerifier = current_app.extensions["verifier"]
     try:
-        claims: dict[str, Any] = jwt.decode(token, settings.jwt_secret or "", algorithms=["HS256"])
-    except jwt.PyJWTError:
+        return asyncio.run(verifier.verify(_bearer())).user_id
+    except Unauthorized:
         abort(401, "no valid token")
-    found = claims.get(settings.jwt_user_claim)
-    return found if isinstance(found, str) and found else abort(401, "no valid token")
+
+
+def is_demo() -> bool:
+    """Whether the request has `demo-token`, and the settings allow it."""
+    settings: Settings = current_app.extensions["settings"]
+    return settings.ws_allow_demo_token and _bearer() == DEMO_TOKEN
 
 
 def user_or_demo() -> str:
     """Like `user_id`, but accepts `demo-token` if the settings allow it."""
-    settings: Settings = current_app.extensions["settings"]
-    return DEMO_USER if settings.ws_allow_demo_token and _bearer() == DEMO_TOKEN else user_id()
+    return DEMO_USER if is_demo() else user_id()
 
 
 def body(kind: type[T]) -> T:

@@ -47,9 +47,10 @@ class JobsDatabaseService:
 
     def may_join(self, identity: Identity, job_id: str) -> bool:
         """A client with a shared token may see every job, a user only the user's own."""
+        shared = identity.claims.keys() == {"token"}  # a user's JWT has the user id too
         with self._database.session() as session:
             job = session.get(Job, job_id)
-            return job is not None and ("token" in identity.claims or job.owner_id == identity.user_id)
+            return job is not None and (shared or job.owner_id == identity.user_id)
 
     def last_status(self, job_id: str) -> JobStatus | None:
         with self._database.session() as session:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from sqlalchemy import update
 
-from asgi_realtime import SyncJobsBroadcaster
+from asgi_realtime import BrokerUnavailable, SyncJobsBroadcaster
 from examples.flask_adapter.database import Database
 from examples.flask_adapter.models import Job
 
@@ -80,12 +81,14 @@ class _Run:
             except Exception as error:
                 self._change(status="FAILED")
                 if self._jobs is not None:
-                    self._jobs.error(self._id, str(error), stage=stage)
+                    with self._sending():
+                        self._jobs.error(self._id, str(error), stage=stage)
                 return
             self._change(announce=False, completed=number + 1)
             if self._jobs is not None:
                 following = job.stages[number + 1] if number + 1 < len(job.stages) else None
-                self._jobs.stage_completed(self._id, stage, next_stage=following)
+                with self._sending():
+                    self._jobs.stage_completed(self._id, stage, next_stage=following)
         self._change(status="COMPLETED", current_stage=None)
 
     def _change(self, *, announce: bool = True, **values: object) -> None:
@@ -96,4 +99,13 @@ class _Run:
                 setattr(job, name, value)
         if announce and self._jobs is not None:
             done = job.stages[: job.completed]
-            self._jobs.status(job.id, job.status, current_stage=job.current_stage, completed_stages=done)
+            with self._sending():
+                self._jobs.status(job.id, job.status, current_stage=job.current_stage, completed_stages=done)
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[None]:
+        """If the broker is down, the event is lost but the job continues: its status is in the database."""
+        try:
+            yield
+        except BrokerUnavailable:
+            logger.exception("job %s: the broker is not available: clients see its status when they join", self._id)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
+import hmac
 import itertools
 import json
 import threading
@@ -12,14 +15,17 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
+import jwt
 import pytest
 import websockets
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from websockets.asyncio.client import ClientConnection
 
-from asgi_realtime import RealtimeMiddleware, Settings, create_token
+from asgi_realtime import ConfigurationError, RealtimeMiddleware, Settings, create_token
 from asgi_realtime.systems.chat.events import CHAT_EVENTS
 from asgi_realtime.systems.jobs.events import JOBS_EVENTS
-from asgi_realtime.testing import RealtimeTestClient
+from asgi_realtime.testing import ConnectionRefused, RealtimeTestClient
 from examples.flask_adapter.app import create_app, create_flask
 from examples.flask_adapter.database import PEOPLE, Database
 from examples.flask_adapter.models import Job
@@ -348,3 +354,72 @@ async def test_the_test_client_works_with_the_flask_app(tmp_path: Path) -> None:
             headers = {"Authorization": f"Bearer {client.token('alice')}"}
             await client.http.post("/friends/requests", json={"toId": "bob"}, headers=headers)
             assert (await bob.expect("friend_request")).data["fromName"] == "Alice"
+
+
+@pytest.mark.parametrize(
+    ("settings", "claims", "accepted"),
+    [
+        (SETTINGS, {}, True),
+        (Settings(jwt_secret=SETTINGS.jwt_secret, jwt_issuer="us"), {"iss": "us"}, True),
+        (Settings(jwt_secret=SETTINGS.jwt_secret, jwt_issuer="us"), {"iss": "them"}, False),
+        (Settings(jwt_secret=SETTINGS.jwt_secret, jwt_audience="chat"), {"aud": "chat"}, True),
+        (Settings(jwt_secret=SETTINGS.jwt_secret, jwt_audience="chat"), {}, False),
+        (SETTINGS, {"aud": "another"}, True),
+    ],
+)
+async def test_views_and_sockets_accept_the_same_tokens(
+    settings: Settings, claims: dict[str, Any], accepted: bool, tmp_path: Path
+) -> None:
+    async with RealtimeTestClient(create_app(settings, tmp_path / "flask.db")) as client:
+        token = create_token("alice", SETTINGS, **claims)
+        answer = await client.http.get("/friends", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == (200 if accepted else 401)
+        with contextlib.nullcontext() if accepted else pytest.raises(ConnectionRefused):
+            async with client.connect("/chat", token=token):
+                pass
+
+
+async def test_views_verify_tokens_with_the_public_key(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    signed = jwt.encode({"sub": "alice"}, key, "ES256")
+    # With an empty secret, which older versions of PyJWT accept.
+    head = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (b'{"alg":"HS256"}', b'{"sub":"alice"}'))
+    signature = base64.urlsafe_b64encode(hmac.digest(b"", head, "sha256")).rstrip(b"=")
+    forged = b".".join([head, signature]).decode()
+    async with RealtimeTestClient(create_app(Settings(jwt_public_key=public), tmp_path / "flask.db")) as client:
+        for token, status in ((signed, 200), (forged, 401)):
+            answer = await client.http.get("/friends", headers={"Authorization": f"Bearer {token}"})
+            assert answer.status_code == status
+    with pytest.raises(ConfigurationError, match="MEW_JWKS_URL"):
+        create_app(Settings(jwks_url="https://login.example.com/keys"), tmp_path / "flask.db")
+
+
+@pytest.mark.parametrize("user_id", ["demo", "mallory"])
+async def test_users_see_only_their_own_jobs_whatever_their_token_says(user_id: str, tmp_path: Path) -> None:
+    async with RealtimeTestClient(create_app(SETTINGS, tmp_path / "flask.db")) as client:
+        submitted = await client.http.post(
+            "/jobs",
+            json={"stages": ["A"], "stageSeconds": 0},
+            headers={"Authorization": f"Bearer {client.token('alice')}"},
+        )
+        path, token = f"/jobs/{submitted.json()['jobId']}", client.token(user_id, token="demo-token")
+        for shown, status in (("demo-token", 200), (client.token("alice"), 200), (token, 404)):
+            answer = await client.http.get(path, headers={"Authorization": f"Bearer {shown}"})
+            assert answer.status_code == status
+        async with client.connect("/ws", token=token) as other:
+            await other.send("join_job", jobId=submitted.json()["jobId"])
+            assert (await other.expect("error")).data["code"] == "FORBIDDEN"
+
+
+async def test_a_job_goes_on_while_the_broker_is_down(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with RealtimeTestClient(create_app(SETTINGS, tmp_path / "flask.db")) as client:
+        headers = {"Authorization": f"Bearer {client.token('alice')}"}
+        for failing, status in ((None, "COMPLETED"), ("A", "FAILED")):
+            with client.broker_down():
+                new = {"stages": ["A"], "stageSeconds": 0, "failAt": failing}
+                job = (await client.http.post("/jobs", json=new, headers=headers)).json()["jobId"]
+                for thread in [thread for thread in threading.enumerate() if thread.name == f"job {job}"]:
+                    await asyncio.to_thread(thread.join, PATIENCE)
+            assert (await client.http.get(f"/jobs/{job}", headers=headers)).json()["status"] == status
+    assert "the broker is not available" in caplog.text

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from asgi_realtime import get_sync_jobs_broadcaster
 from examples.flask_adapter.models import Job
-from examples.flask_adapter.requests import DEMO_USER, body, database, user_or_demo
+from examples.flask_adapter.requests import body, database, is_demo, user_id, user_or_demo
 from examples.flask_adapter.services import status_of
 from examples.flask_adapter.workflow import STAGES, Workflow
 
@@ -46,10 +46,10 @@ def submit() -> ResponseReturnValue:
 
 @routes.get("/<job_id>")
 def look(job_id: str) -> ResponseReturnValue:
-    asking = user_or_demo()
+    only_of = None if is_demo() else user_id()
     with database().session() as session:
         job = session.get(Job, job_id)
-        if job is None or asking not in (DEMO_USER, job.owner_id):
+        if job is None or only_of not in (None, job.owner_id):
             abort(404, "no such job")
         status: dict[str, object] = msgspec.to_builtins(status_of(job))
         return status
