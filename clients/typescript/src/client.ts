@@ -205,7 +205,11 @@ export class WebSocketClient {
 
   #received(frame: ServerFrame): void {
     this.#session.received(frame);
+    const attempt = this.#attempt;
     this.#listeners.emit("received", frame);
+    if (attempt !== this.#attempt) {
+      return; // a listener has ended this connection, so the frame says nothing about the next one
+    }
     switch (frame.type) {
       case "connection_established":
         this.#established(frame);
@@ -255,7 +259,7 @@ export class WebSocketClient {
     }
     // Joining again would send the last status again. So the missed events, which come before the answer, are read first:
     // they may show that the server has handled a join.
-    this.#awaitsMissed = this.#session.recovered && [...this.#jobs.keys()].some((each) => !this.#session.follows(each));
+    this.#awaitsMissed = this.#session.recovered && [...this.#jobs.keys()].some((each) => !this.#session.isJoined(each));
     if (this.#awaitsMissed) {
       this.#ping();
     } else {
@@ -265,7 +269,7 @@ export class WebSocketClient {
 
   #joinWhatIsMissing(): void {
     for (const jobId of this.#jobs.keys()) {
-      if (!this.#session.follows(jobId)) {
+      if (!this.#session.isJoined(jobId)) {
         this.#sendJoin(jobId);
       }
     }

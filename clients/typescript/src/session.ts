@@ -4,11 +4,12 @@ type SessionReference = Pick<RecoveryOffer, "id" | "position">;
 /**
  * What is known of a job.
  *
- * - `joining`: the join was sent.
+ * - `joining`: the join was sent on this connection.
+ * - `unconfirmed`: the join was sent on an earlier connection. The server may not have read it.
  * - `following`: an event has come.
  * - `leaving`: it was left, but the server may not have read that.
  */
-type JobState = "joining" | "following" | "leaving";
+type JobState = "joining" | "unconfirmed" | "following" | "leaving";
 
 /** What a client keeps of its session on the server, to recover after a loss. It is lost with the page. */
 export class Session {
@@ -41,6 +42,9 @@ export class Session {
     if (!this.#recovered) {
       this.#jobs.clear();
     }
+    for (const [jobId, state] of this.#jobs) {
+      if (state === "joining") this.#jobs.set(jobId, "unconfirmed");
+    }
   }
 
   /** A frame has come, and nothing of the same connection before it is missing. */
@@ -48,7 +52,7 @@ export class Session {
     if (this.#reference !== undefined && frame.offset !== undefined) {
       this.#reference = { id: this.#reference.id, position: frame.offset };
     }
-    if ("data" in frame && this.#jobs.get(frame.data.jobId) === "joining") {
+    if ("data" in frame && ["joining", "unconfirmed"].includes(this.#jobs.get(frame.data.jobId) ?? "")) {
       this.#jobs.set(frame.data.jobId, "following");
     }
     if (frame.type === "pong") {
@@ -70,8 +74,9 @@ export class Session {
     this.#jobs.set(jobId, "leaving");
   }
 
-  /** Whether the server is known to have handled the join. */
-  follows(jobId: string): boolean {
-    return this.#jobs.get(jobId) === "following";
+  /** Whether the join was sent on this connection, or the server is known to have handled it. */
+  isJoined(jobId: string): boolean {
+    const state = this.#jobs.get(jobId);
+    return state === "joining" || state === "following";
   }
 }

@@ -220,6 +220,29 @@ test("a join that no event has confirmed is repeated only if the missed events d
   ]);
 });
 
+test("a job that a listener joins when the client has connected is joined once", async () => {
+  const client = make();
+  const record = recordOf(client);
+  client.on("connected", ({ recovered }) => {
+    client.join(recovered ? "in-recovered" : "in-connected");
+  });
+  client.on("status", ({ status }) => {
+    if (status === "connected" && client.recovered) client.join("in-status");
+  });
+  client.connect();
+  await statusChange(client, "connected");
+  await settle(client);
+  const sent = (): string[] => record.filter((each) => !each.includes("settling"));
+  expect(sent()).toEqual(["new", "join_job in-connected"]);
+
+  await lose(client, "another");
+  record.length = 0;
+  await comeBack(client);
+  await until(() => sent().includes("join_job in-connected")); // after the missed events, which may have confirmed it
+  await settle(client);
+  expect(sent()).toEqual(["recovered", "join_job in-recovered", "join_job in-status", "join_job in-connected"]);
+});
+
 test.each(["before the loss", "after it"])("a job that was left %s is left on the server", async (when) => {
   const client = await connected();
   const jobId = when.replaceAll(" ", "-");
@@ -300,6 +323,22 @@ test("a client that disconnects at once opens no connection", async () => {
   client.connect();
   await statusChange(client, "connected");
   expect(network.connections).toBe(1);
+});
+
+test("a listener may replace the connection whose frame it receives", async () => {
+  const client = make();
+  let replaced = false;
+  client.on("received", () => {
+    if (!replaced) {
+      replaced = true;
+      client.disconnect();
+      client.connect();
+    }
+  });
+  client.connect();
+  await statusChange(client, "connected");
+  await join(client, "replaced");
+  expect(network.connections).toBe(2);
 });
 
 test("pings at the server's interval, and drops a connection without an answer", async () => {
