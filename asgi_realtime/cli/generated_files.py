@@ -40,6 +40,10 @@ def make_files(
         raise click.BadParameter("one file cannot hold several gateways: name a directory")
     if check and output is None:
         raise click.BadParameter("--check needs --output, which names what is compared")
+    names = [file_name(gateway) for gateway in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if output is not None and twice:
+        raise click.BadParameter(f"several gateways have the file {', '.join(twice)}: write each to a FILE of its own")
     stale = []
     for gateway in found:
         name = file_name(gateway)

@@ -50,11 +50,15 @@ def places_of(gateway: AnyGateway) -> Sequence[TokenPlace] | None:
 
 
 def gateway_name(gateway: AnyGateway) -> str:
-    """Return `board` for a `BoardGateway`, or for a gateway at `/board` without a class of its own."""
+    """Return `board` for a `BoardGateway`, or for a gateway at `/board` without a class of its own.
+
+    A name without a letter or digit of ASCII becomes the numbers of its characters.
+    """
     name = kind_of(gateway).__name__.removesuffix("Gateway")
     if not isinstance(gateway, type) and not has_own_class(gateway):
         name = gateway.name.strip("/") or name
-    return slug(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name))
+    found = slug(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name))
+    return found or "gateway" + "".join(f"-{ord(one):x}" for one in name)
 
 
 def slug(name: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import TypeAlias
+import re
+from typing import Any, TypeAlias, get_origin
 
 import msgspec
 from msgspec import inspect as kinds
@@ -19,13 +20,22 @@ def may_be_missing(kind: PayloadClass, field: kinds.Field, direction: Direction)
         return False
     # A default of UNSET is shown as none at all.
     unset = field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
-    return (
-        direction == "up" or unset or (isinstance(kind, kinds.StructType) and kind.cls.__struct_config__.omit_defaults)
-    )
+    if direction == "up" or unset:
+        return True
+    cls: Any = get_origin(kind.cls) or kind.cls  # `Page[int]` has no special attributes of `Page`
+    return isinstance(kind, kinds.StructType) and bool(cls.__struct_config__.omit_defaults)
 
 
-def first_paragraph(cls: type) -> str:
+def class_name(cls: Any) -> str:
+    """The name of a class in a program. That of `Page[int]` is `Page_int`, as pydantic has it."""
+    if get_origin(cls) is None:
+        return str(cls.__name__)
+    return re.sub(r"\W+", "_", re.sub(r"[\w.<>]*\.", "", repr(cls))).strip("_")
+
+
+def first_paragraph(cls: Any) -> str:
     """The first paragraph of the docstring of a class itself, not of its bases."""
+    cls = get_origin(cls) or cls
     own = vars(cls).get("__doc__") or ""
     # A dataclass without a docstring gets its signature as one.
     return "" if own.startswith(f"{cls.__name__}(") else inspect.cleandoc(own).partition("\n\n")[0]

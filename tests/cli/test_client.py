@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from asgi_realtime import SocketIOGateway, down
+from asgi_realtime import SocketIOGateway, WebSocketGateway, down
 from asgi_realtime.cli.commands import main
 from asgi_realtime.schema.python.files import python_client
 from tests.support.workshop import CountersGateway, WorkshopGateway
@@ -43,6 +43,26 @@ def test_a_check_finds_files_that_differ_and_writes_nothing(command: str, file: 
     (tmp_path / file).write_bytes(b"\xff")
     assert "cannot read" in run(*check).output
     assert run(command, COUNTERS, "--check").exit_code == 2
+
+
+LEFT, RIGHT = SocketIOGateway("/board"), WebSocketGateway("/board")
+CYRILLIC = SocketIOGateway("/\N{CYRILLIC SMALL LETTER CHE}")
+
+
+@pytest.mark.parametrize(("command", "file"), [("client", "board.py"), ("types", "board.ts")])
+def test_two_gateways_with_one_file_are_refused(command: str, file: str, tmp_path: Path) -> None:
+    gateways = (f"{__name__}:LEFT", f"{__name__}:RIGHT")
+    for more in ((), ("--check",)):
+        done = run(command, *gateways, "--output", tmp_path, *more)
+        assert (done.exit_code, list(tmp_path.iterdir())) == (2, [])
+        assert f"several gateways have the file {file}" in done.output
+    assert run(command, *gateways).exit_code == 0
+
+
+@pytest.mark.parametrize(("command", "file"), [("client", "gateway_447.py"), ("types", "gateway-447.ts")])
+def test_a_gateway_without_an_ascii_name_has_a_file(command: str, file: str, tmp_path: Path) -> None:
+    assert run(command, f"{__name__}:CYRILLIC", "--output", tmp_path / "new").exit_code == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [file]
 
 
 def test_a_type_of_the_application_is_imported(tmp_path: Path) -> None:

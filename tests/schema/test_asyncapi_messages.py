@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Generic, TypeVar
 
 import msgspec
 import pytest
@@ -33,6 +34,29 @@ def test_what_the_server_sends_has_all_fields_and_what_clients_send_may_lack_tho
 def test_a_pydantic_model_inside_a_struct_has_its_schema() -> None:
     schemas = host_document()["components"]["schemas"]
     assert schemas["board.Menu"]["properties"]["order"] == {"$ref": "#/components/schemas/board.Order-Output"}
+
+
+Row = TypeVar("Row")
+
+
+class Page(msgspec.Struct, Generic[Row]):
+    rows: list[Row]
+    total: int = 0
+
+
+def test_a_generic_struct_has_a_schema_for_each_of_its_forms() -> None:
+    events = (down("numbers", Page[int], to="all"), down("names", Page[str], to="all"))
+    schemas = asyncapi([type("PagesGateway", (SocketIOGateway,), {"events": events})])["components"]["schemas"]
+    items = [schema["properties"]["rows"]["items"] for name, schema in schemas.items() if "Page" in name]
+    assert items == [{"type": "integer"}, {"type": "string"}]
+    assert [schema["required"] for name, schema in schemas.items() if "Page" in name] == [["rows", "total"]] * 2
+
+
+@pytest.mark.parametrize("payload", [object, list[object], dict[str, object]])
+def test_an_object_is_any_value(payload: object) -> None:
+    gateway = type("AnyGateway", (SocketIOGateway,), {"events": (down("any", payload, to="all"),)})
+    schema = payload_of(asyncapi([gateway]), "send.any", "any")
+    assert {"$comment": "any value"} in (schema, schema.get("items"), schema.get("additionalProperties"))
 
 
 def test_schemas_are_of_the_draft_that_asyncapi_uses() -> None:

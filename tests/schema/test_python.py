@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypedDict, TypeVar
 
 import msgspec
 import pydantic
@@ -93,6 +93,7 @@ def test_names_of_events_become_names_of_python() -> None:
     declared = (
         *(down(name, to="all") for name in ("MESSAGE_CREATE", "message/create", "userLeft", "7", "+", "板", "server")),
         *(up(name, effect="x") for name in ("a/b", "a_b", "class", "close", "__secret", "7", "expect", "")),
+        *(up(name, effect="x") for name in ("fi", "\N{LATIN SMALL LIGATURE FI}")),  # Python reads both as `fi`
         up("list", effect="x"),
         up("Square", Square, effect="x"),
     )
@@ -104,8 +105,21 @@ def test_names_of_events_become_names_of_python() -> None:
     ]
     methods = re.findall(r"async def (\w+)", text)
     assert methods[:8] == ["a_b", "a_b_", "class_", "close_", "secret", "event_7", "expect_", "event"]
-    assert methods[8:10] == ["list_", "Square_"]  # types that annotations name
+    assert methods[8:10] == ["fi", "fi_"]
+    assert methods[10:12] == ["list_", "Square_"]  # types that annotations name
     compile(text, "module", "exec")
+
+
+def test_a_field_whose_name_python_reads_as_another_keeps_it() -> None:
+    name = "\N{MICRO SIGN}s"  # Python reads the micro sign as a letter mu
+    gateway = type(
+        "TimedGateway",
+        (SocketIOGateway,),
+        {"events": (down("took", TypedDict("Took", {name: int}), to="all"),)},  # type: ignore[operator]
+    )
+    namespace: dict[str, Any] = {"__name__": __name__}
+    exec(python_client(gateway), namespace)
+    assert list(namespace["Took"].__annotations__) == [name]
 
 
 @pytest.mark.parametrize("name", ["Literal", "ServerEvent", "NamedClient", "str"])
@@ -131,7 +145,11 @@ def test_a_payload_may_have_the_name_of_an_event() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['a "quote"', r"a \ and \n", 'three """ and """"', "long " * 40 + "text. And more.", "a \x00\x1b and"]
+    "text",
+    [
+        *('a "quote"', r"a \ and \n", 'three """ and """"', 'three """ at the end """', 'a ""', '\\"'),
+        *("long " * 40 + "text. And more.", "a \x00\x1b and"),
+    ],
 )
 def test_text_of_docstrings_stays_text(text: str) -> None:
     quoted = msgspec.defstruct("Quoted", ["a"], namespace={"__doc__": text})

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 import fastapi
 import msgspec
@@ -23,6 +23,7 @@ from asgi_realtime.handlers.event_declarations import down, up
 from asgi_realtime.schema.description.payloads import PayloadTypes
 from asgi_realtime.schema.python.files import python_client
 from asgi_realtime.schema.typescript.files import file_name, typescript
+from asgi_realtime.schema.typescript.types import definition_lines
 from tests.support.paths import ROOT
 from tests.support.typescript import interface, typescript_of
 
@@ -180,6 +181,42 @@ def test_a_gateway_that_reads_flat_frames_has_the_fields_of_clients_beside_the_t
     assert '  | { readonly type: "moved"; readonly data: Plain }\n' in text
     for name, payload in (("erase", "NewToken"), ("stop", "NewToken"), ("auth", "Credentials")):
         assert f'  | ({{ readonly type: "{name}" }} & {payload})' in text
+
+
+class Circle(msgspec.Struct, tag="circle"):
+    radius: int
+
+
+class Square(msgspec.Struct, tag="square"):
+    side: int
+
+
+def test_each_type_of_a_flat_union_has_the_type_of_the_frame() -> None:
+    events = (down("shape", Circle | Square, to="all", flat=True),)
+    text = typescript(type("ShapesGateway", (WebSocketGateway,), {"events": events}))
+    assert '  | ({ readonly type: "shape" } & (Circle | Square))\n' in text
+
+
+Row = TypeVar("Row")
+
+
+class Page(msgspec.Struct, Generic[Row]):
+    """A page of rows."""
+
+    rows: list[Row]
+    total: int = 0
+
+
+def test_generic_classes_are_named_by_their_arguments() -> None:
+    types = PayloadTypes()
+    for annotation in (Page[int], Page[Node | None], Page[Literal["a b"]]):
+        types.type_of(annotation, "down")
+    texts = ["\n".join(definition_lines(definition)) for definition in types.definitions()]
+    head = "/** A page of rows. */\nexport interface"
+    total = "  readonly total: number;\n}"
+    assert f"{head} Page_int {{\n  readonly rows: readonly number[];\n{total}" in texts
+    assert f"{head} Page_Node_None {{\n  readonly rows: readonly (Node | null)[];\n{total}" in texts
+    assert f'{head} Page_Literal_a_b {{\n  readonly rows: readonly "a b"[];\n{total}' in texts
 
 
 @pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "two\nlines"])

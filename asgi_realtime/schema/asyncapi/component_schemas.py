@@ -124,7 +124,7 @@ def _by_msgspec(annotation: Any, direction: Direction, template: str) -> tuple[A
     def of_model(cls: type) -> dict[str, Any]:
         schema, models = _by_pydantic(cls, direction, template)
         definitions.update(models)
-        return dict(schema)
+        return dict(schema) or {"$comment": "any value"}  # msgspec takes an empty schema for none
 
     classes = list({kind.cls: kind for kind in _classes_in(kinds.type_info(annotation), set())}.values())
     (schema, *references), found = msgspec.json.schema_components(

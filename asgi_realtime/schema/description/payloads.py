@@ -24,7 +24,7 @@ from asgi_realtime.schema.description.types import (
     Values,
 )
 from asgi_realtime.schema.gateway_kinds import Direction
-from asgi_realtime.schema.payload_classes import PayloadClass, first_paragraph, may_be_missing
+from asgi_realtime.schema.payload_classes import PayloadClass, class_name, first_paragraph, may_be_missing
 from asgi_realtime.schema.pydantic_schemas import is_pydantic, pydantic_schemas
 from asgi_realtime.schema.sentences import sentence
 
@@ -129,7 +129,7 @@ class PayloadTypes:
             raise TypeError(f"{getattr(kind, 'cls', kind)!r} has no form in the types of clients") from None
 
     def _class(self, kind: PayloadClass, direction: Direction) -> Type:
-        name: str = kind.cls.__name__
+        name = class_name(kind.cls)
         _check_name(name)
         if self._classes.setdefault(name, kind.cls) not in (kind.cls, None):
             raise ValueError(f"two payload types are named {name}: rename one")

@@ -14,11 +14,9 @@ def docstring(text: str, indent: str) -> list[str]:
 
     Empty without text.
     """
-    text = _one_line(text).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    text = re.sub(r'"{3,}|"+$', lambda quotes: '\\"' * len(quotes[0]), _one_line(text).replace("\\", "\\\\"))
     if not text:
         return []
-    if text.endswith('"'):
-        text = f'{text[:-1]}\\"'
     if len(indent) + len(text) + 6 <= WIDTH:
         return [f'{indent}"""{text}"""']
     summary, rest = re.match(r"(.+?[.!?])(?: (.+))?$", text + ("" if text[-1] in ".!?" else ".")).groups()  # type: ignore[union-attr]

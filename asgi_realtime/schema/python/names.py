@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import keyword
 import re
+import unicodedata
 
 from asgi_realtime.client.socketio_client import SocketIOClient
 from asgi_realtime.client.websocket_client import WebSocketClient
@@ -26,8 +27,13 @@ def literal(value: object) -> str:
 
 
 def is_field_name(name: str) -> bool:
-    """Whether a class may declare a field of this name. A name with two underscores would be changed by the class."""
-    return name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("__")
+    """Whether a class may declare a field of this name, and it stays the same: `__name` and a micro sign would not."""
+    return (
+        name.isidentifier()
+        and not keyword.iskeyword(name)
+        and not name.startswith("__")
+        and name == unicodedata.normalize("NFKC", name)
+    )
 
 
 def check_type_name(name: str, client: str) -> None:
@@ -56,6 +62,7 @@ def method_name(event: str, taken: set[str]) -> str:
 
 
 def _identifier(name: str, prefix: str) -> str:
+    name = unicodedata.normalize("NFKC", name)  # as Python reads it, so that no two names are the same
     return name if name.isidentifier() else f"{prefix}{name}".rstrip("_")
 
 

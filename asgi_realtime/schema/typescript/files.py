@@ -8,7 +8,7 @@ from asgi_realtime.schema.description.gateways import Event, describe, host_type
 from asgi_realtime.schema.gateway_kinds import AnyGateway, gateway_name, kind_of
 from asgi_realtime.schema.typescript.comments import comment
 from asgi_realtime.schema.typescript.names import check_interface_name, literal, property_name
-from asgi_realtime.schema.typescript.types import definition_lines, type_text
+from asgi_realtime.schema.typescript.types import definition_lines, part_text, type_text
 
 _FIRST = "// Made by `python -m asgi_realtime types` from the gateway's declarations in Python: change them there."
 _GENERIC = "<Host extends HostTypes = HostTypes>"
@@ -73,7 +73,7 @@ def _frames(name: str, about: str, events: Sequence[Event], *, offset: bool) -> 
         if not event.arguments:
             lines.append(f"  | {{ {kind} }}")
         elif event.flat:
-            lines.append(f"  | ({{ {kind} }} & {type_text(event.arguments[0])})")
+            lines.append(f"  | ({{ {kind} }} & {part_text(event.arguments[0])})")
         else:
             lines.append(f"  | {{ {kind}; readonly data: {type_text(event.arguments[0])} }}")
     lines += [] if events else ["  never"]

@@ -44,11 +44,9 @@ def type_text(kind: Type) -> str:
         case Choice():
             return " | ".join(dict.fromkeys(map(type_text, kind.types)))
         case Intersection():
-            return " & ".join(dict.fromkeys(map(type_text, kind.types)))
+            return " & ".join(dict.fromkeys(map(part_text, kind.types)))
         case Array():
-            item = type_text(kind.item)
-            compound = "|" in item or "&" in item or item.startswith("readonly")
-            return f"readonly ({item})[]" if compound else f"readonly {item}[]"
+            return f"readonly {part_text(kind.item)}[]"
         case FixedArray():
             return f"readonly [{', '.join(map(type_text, kind.items))}]"
         case Record():
@@ -59,6 +57,12 @@ def type_text(kind: Type) -> str:
             return kind.name
         case HostType():
             return f'Host["{kind.name}"]'
+
+
+def part_text(kind: Type) -> str:
+    """A type in TypeScript, as it is written in an array or an intersection: in parentheses if it needs them."""
+    text = type_text(kind)
+    return f"({text})" if "|" in text or "&" in text or text.startswith("readonly") else text
 
 
 def definition_lines(definition: Definition) -> list[str]:
