@@ -39,6 +39,9 @@ class Backends:
     redis: RedisBroker | None = None
     """Keeps what recovery needs of lost connections. None: there is no other process."""
 
+    forget: Callable[[], object] = lambda: None
+    """Called when the app has stopped. Removes what only this process knows: the next start is like a new process."""
+
     @property
     def many_processes(self) -> bool:
         """Whether other processes may serve clients of the same application."""
@@ -80,9 +83,28 @@ def backends_from(
             node_channel=redis.node_channel,
             redis=redis,
         )
+    return _memory_backends(settings, revocations)
+
+
+def _memory_backends(settings: Settings, revocations: Revocations) -> Backends:
+    memory_broker = MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl)
+    memory_answers: list[MemoryAnswers] = []
+
+    def make_answers(gateway: GatewayName, limits: Limits) -> MemoryAnswers:
+        memory_answers.append(MemoryAnswers(limits))
+        return memory_answers[-1]
+
+    def forget() -> None:
+        memory_broker.forget()
+        revocations.clear()
+        for answers in memory_answers:
+            answers.clear()
+
     return Backends(
-        broker=MemoryBroker(history_size=settings.history_size, history_ttl=settings.history_ttl),
+        broker=memory_broker,
         presence=MemoryPresence(grace=settings.presence_grace),
+        make_answers=make_answers,
+        forget=forget,
     )
 
 

@@ -114,7 +114,7 @@ class Realtime:
         self.revocations = Revocations(ttl=self.settings.revocation_ttl)
         traced = self.tracing is not None
         backends = backends or backends_from(self.settings, self.meter, self.revocations, redis, traced=traced)
-        self.broker, self.presence = backends.broker, backends.presence
+        self.broker, self.presence, self._forget = backends.broker, backends.presence, backends.forget
         self.registry = GatewayRegistry()
         self.host = host or HostApp()
         self.hub = (TracedHub if traced else Hub)(
@@ -333,6 +333,7 @@ class Realtime:
         for mounted in self.gateways:
             if mounted.mounted is not self._context:
                 raise mounted_elsewhere(mounted)
+        stack.callback(self._forget)
         await self.single_process.acquire()
         stack.callback(self.single_process.release)
         self.publisher.draining = False

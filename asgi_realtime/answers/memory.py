@@ -57,6 +57,12 @@ class MemoryAnswers:
         """How many answers are kept."""
         return len(self._kept)
 
+    def clear(self) -> None:
+        """Remove all answers."""
+        self._kept.clear()
+        self._users.clear()
+        self._size = 0
+
     async def claim(self, key: EventKey) -> bytes | None:
         """Return the answer to an event; see `Answers.claim`."""
         return self.known(key)

@@ -44,6 +44,11 @@ class Revocations:
         """Seconds for which a revocation is kept."""
         return self._tokens.ttl
 
+    def clear(self) -> None:
+        """Remove all revocations."""
+        self._tokens.clear()
+        self._users.clear()
+
     def revoke_token(self, jti: str, seconds: float | None = None) -> bool:
         """Refuse the token with this id (`jti`) from now on, for `seconds` (None: `ttl`). Returns whether it is new."""
         is_new = self._tokens.get(jti) is None
@@ -105,6 +110,10 @@ class _ExpiringMap(Generic[KeyT]):
 
     def __bool__(self) -> bool:
         return bool(self._entries)
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._ends.clear()
 
     def put(self, key: KeyT, value: float, seconds: float | None = None) -> None:
         now = self._clock()

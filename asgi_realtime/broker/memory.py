@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Collection
@@ -31,7 +32,7 @@ from asgi_realtime.values.questions import NodeAnswers, Question
 
 
 class MemoryBroker:
-    """A `Broker` for one process. History starts empty, with a new epoch, when the process starts.
+    """A `Broker` for one process. History starts empty, with a new epoch, when the process starts, and after `forget`.
 
     Args:
         history_size: publications kept for each room, for each user, and for broadcasts to all.
@@ -53,7 +54,8 @@ class MemoryBroker:
         keys: int = 50_000,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._history = History(size=history_size, ttl=history_ttl, limit=history_bytes)
+        self._new_history = functools.partial(History, size=history_size, ttl=history_ttl, limit=history_bytes)
+        self._history = self._new_history()
         self._receipts = _Receipts(limit=keys, ttl=history_ttl)
         self._clock = clock
         self.node = ""
@@ -77,6 +79,11 @@ class MemoryBroker:
     async def stop(self) -> None:
         """Stop delivery."""
         self._receiver = self._interruption = None
+
+    def forget(self) -> None:
+        """Begin with no history, a new epoch and no idempotency keys, as a process that has just started."""
+        self._history = self._new_history()
+        self._receipts.clear()
 
     def wrap_receiver(self, wrap: Callable[[BrokerReceiver], BrokerReceiver]) -> None:
         """Deliver to `wrap(receiver)` from now on, until `stop`. For tests that record what is published.
@@ -249,6 +256,9 @@ class _Receipts:
         self._limit = limit
         self._ttl = ttl
         self._kept: OrderedDict[tuple[GatewayName, str], tuple[float, asyncio.Future[Receipt]]] = OrderedDict()
+
+    def clear(self) -> None:
+        self._kept.clear()
 
     def get(self, gateway: GatewayName, key: str, now: float) -> asyncio.Future[Receipt] | None:
         expires, receipt = self._kept.get((gateway, key), (now, None))

@@ -392,5 +392,6 @@ class Gateway(ConnectionLifecycle):
 
     async def call_on_start(self) -> None:
         """The server has started: call `on_start`."""
+        self._rates.clear()  # their times are of an earlier start, and perhaps of a test's clock
         await self._hooks["on_start"]()
         self.check_attributes()

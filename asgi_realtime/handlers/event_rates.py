@@ -53,6 +53,10 @@ class EventRates:
         """The number of users that have an entry."""
         return len(self._recent) + len(self._earlier)
 
+    def clear(self) -> None:
+        """Fill the buckets of all users."""
+        self._recent, self._earlier, self._until = {}, {}, 0.0
+
     def admits(self, sender: Sender, user_id: UserId, now: float) -> bool:
         """Whether one more event is within both rates. If so, it is counted."""
         if not self.available(sender, user_id, now):
