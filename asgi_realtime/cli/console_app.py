@@ -29,7 +29,7 @@ logger = logging.getLogger("asgi_realtime")
 
 FOLLOW_EVERY: Final = 1.0
 """Seconds between two questions for newer events."""
-TOO_LARGE: Final = "their payloads are too large for an answer of the console"
+TOO_LARGE: Final = "they are too large for an answer of the console"
 
 _Fields: TypeAlias = dict[str, Any]
 

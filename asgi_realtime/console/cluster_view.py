@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from asgi_realtime.broadcasting.publisher import Publisher
 from asgi_realtime.broker.position_order import newest_of
 from asgi_realtime.console import payloads
@@ -32,9 +34,9 @@ SHOWN_BYTES: Final = 4_096
 TAIL_EVENTS: Final = 200
 """Events in one answer to `tail`."""
 TAIL_BYTES: Final = 262_144
-"""Bytes of payload after which such an answer has no further event."""
+"""Bytes of events after which such an answer has no further event."""
 TAIL_EVENT_BYTES: Final = 1_000_000
-"""Bytes of a payload over which an event is not in such an answer."""
+"""Bytes of an event, which are those of its payload and its recipients, over which it is not in such an answer."""
 
 
 class ClusterView:
@@ -164,10 +166,11 @@ class ClusterView:
             if len(events) >= TAIL_EVENTS or size >= TAIL_BYTES:
                 break
             read += 1
-            if len(publication.payload) > TAIL_EVENT_BYTES:
+            own = _size_of(publication)
+            if own > TAIL_EVENT_BYTES:
                 skipped += 1
                 continue
-            size += len(publication.payload)
+            size += own
             events.append(_whole(publication))
         more = read < len(found)
         last = found[read - 1].position if read else None
@@ -206,6 +209,12 @@ def _shown(publication: Publication) -> payloads.HistoryEvent:
         bytes=len(payload) + sum(map(len, publication.attachments)),
         attachments=len(publication.attachments),
         cut=len(payload) > SHOWN_BYTES,
+    )
+
+
+def _size_of(publication: Publication) -> int:
+    return len(publication.payload) + sum(
+        len(msgspec.json.encode(names)) for names in (publication.target, publication.except_)
     )
 
 

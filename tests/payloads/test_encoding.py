@@ -109,6 +109,17 @@ def test_bytes_become_attachments_wherever_they_are(binary: Any, around: Any) ->
     assert b'{"_placeholder":true,"num":0}' in encoded
 
 
+@pytest.mark.parametrize("reserved", [{"_placeholder": True, "num": 7}, {"_placeholder": True}, {"_placeholder": 1}])
+def test_what_clients_would_take_for_an_attachment_is_refused_beside_one(reserved: dict[str, Any]) -> None:
+    for payload in ({"sent": reserved, "picture": b"1"}, [b"1", [reserved]]):
+        with pytest.raises(TypeError, match="_placeholder"):
+            encode(payload)
+    assert encode({"sent": reserved}) == (msgspec.json.encode({"sent": reserved}), ())
+    data, attachments = encode({"sent": {"_placeholder": False}, "picture": b"1"})
+    assert json.loads(data)["sent"] == {"_placeholder": False}
+    assert attachments == (b"1",)
+
+
 def test_attachments_are_numbered_in_order() -> None:
     encoded, attachments = encode({"a": b"1", "b": [b"2", {"c": b"3"}], "m": Model(userId="u", blob=b"4")})
     assert attachments == (b"1", b"2", b"3", b"4")

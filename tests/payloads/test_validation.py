@@ -430,6 +430,16 @@ def test_values_become_what_the_annotation_names() -> None:
     assert validator(Any)(object) is object
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_no_type_of_an_attachment_is_filled_with_base64(kind: Any) -> None:
+    one, several = validator(kind), validator(list[kind | None])
+    assert bytes(one(b"\x00\xff")) == b"\x00\xff"
+    assert [bytes(each) for each in several([b"\x00\xff"])] == [b"\x00\xff"]
+    for check, sent in ((one, "AP8="), (several, ["AP8="])):
+        with pytest.raises(InvalidMessage, match="Expected `bytes"):
+            check(sent)
+
+
 def test_attachments_stay_bytes() -> None:
     class Upload(BaseModel):
         name: str
@@ -609,6 +619,13 @@ def test_an_error_never_repeats_the_value(annotation: Any, sent: Any) -> None:
     except InvalidMessage as error:
         assert SECRET not in error.message
         assert error.__cause__ is None and error.__suppress_context__
+
+
+@pytest.mark.parametrize("sent", ["a line\nand another", "a \\ path", 'it\'s "quoted"', " \x00 ", "\u2028"])
+def test_an_error_does_not_repeat_the_value_as_repr_shows_it(sent: str) -> None:
+    with pytest.raises(InvalidMessage) as refused:
+        validator(Annotated[str, AfterValidator(repeating)])(sent)
+    assert refused.value.message == "Invalid value - at `$`"
 
 
 def test_the_defaults_of_a_model_are_not_read_as_its_schema() -> None:
