@@ -54,7 +54,7 @@ class WebSocketClient(Client[E, "WebSocketLink"]):
             headers: further headers of the handshake, or a function as for `auth`.
             timeout: seconds for an attempt to connect.
             max_events: events that wait to be taken. One more drops the oldest one, and `Missed` says how many.
-            max_bytes: the largest frame. A larger one ends the connection, and the client returns.
+            max_bytes: the largest frame. A larger one ends the connection, and the client returns without recovery.
             ping_interval: seconds between two `ping` frames, which keep the connection and the recovery alive.
             reconnection: when the client returns after a loss. None: it does not.
 

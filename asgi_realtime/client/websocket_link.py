@@ -25,6 +25,8 @@ logger = logging.getLogger("asgi_realtime.client")
 
 _CODES = {1008: "UNAUTHORIZED", 1009: "TOO_LARGE", 1013: "INTERNAL"}
 """What the close code says about a client that is refused without a code."""
+_TOO_LARGE = 1009
+"""The close code for a frame over `max_bytes`."""
 _UNANSWERED = 100
 """Pings without an answer, after which the connection counts as lost."""
 _CLOSE_TIMEOUT = 2.0
@@ -93,6 +95,8 @@ class WebSocketLink:
             while True:
                 self._read(await self._socket.recv())
         except ConnectionClosed as error:
+            if error.sent is not None and error.sent.code == _TOO_LARGE and not error.rcvd_then_sent:
+                self.session.reference = None  # to recover would bring the same frame again and again
             code = None if error.rcvd is None else error.rcvd.code
             reason = "the connection was lost" if error.rcvd is None else error.rcvd.reason
             return End(code, reason, by_server=code in (1000, 1008))

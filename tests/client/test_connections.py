@@ -43,6 +43,22 @@ async def test_a_json_client_recovers_what_it_missed(serve: Serve) -> None:
     assert tokens.made == 3
 
 
+async def test_a_client_does_not_recover_a_frame_that_is_too_large(serve: Serve) -> None:
+    app = middleware()
+    server = await serve(app)
+    async with counters_client(server.url, max_bytes=2000) as client:
+        await client.join({"id": "1", "item": "tea"})
+        await client.ping()
+        await client.expect(counters.PongEvent)
+        shape = {"kind": "square", "side": 1, "label": "x" * 2000}
+        await app.broadcaster.broadcast_to_room("tea", "shape", shape, gateway="/counters")
+        assert await client.expect(Connected) is False
+        assert await client.expect(Connected) is False
+        await client.join({"id": "2", "item": "tea"})
+        await client.clear()
+        await client.expect(counters.ClearedEvent)
+
+
 async def test_a_socketio_client_returns_with_a_new_token_as_a_new_client(serve: Serve) -> None:
     server, tokens = await serve(middleware()), Tokens()
     async with faulty_proxy([server.url], seed=0) as proxy, workshop_client(proxy.url, tokens) as client:
