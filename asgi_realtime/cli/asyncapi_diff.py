@@ -48,5 +48,5 @@ def _read(path: Path) -> Any:
     try:
         with click.open_file(str(path), encoding="utf-8") as file:
             return json.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise click.BadParameter(f"{path}: {error}") from None

@@ -10,6 +10,8 @@ import click
 PATH: Final = "/realtime-console"
 """The path of a console that is mounted without another one."""
 EXAMPLE: Final = f"http://127.0.0.1:8000{PATH}"
+_NO_ADDRESS: Final = f"write the address of the console's page, such as {EXAMPLE}"
+"""What was given is not repeated: it may have a secret in it."""
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -47,12 +49,12 @@ def console_address(url: str) -> ConsoleAddress:
     try:
         parts = urlsplit(url.strip())
         port = parts.port
-    except ValueError as error:
-        raise _wrong(f"{url}: {error}") from None
+    except ValueError:
+        raise _wrong(_NO_ADDRESS) from None
     if parts.username is not None or parts.password is not None:
         raise _wrong("the address must not have a secret in it; set MEW_CONSOLE_SECRET")
     if parts.scheme not in _PORTS or not parts.hostname or parts.query or parts.fragment:
-        raise _wrong(f"{url}: write the address of the console's page, such as {EXAMPLE}")
+        raise _wrong(_NO_ADDRESS)
     path = parts.path.rstrip("/") or PATH
     return ConsoleAddress(parts.scheme == "https", parts.hostname, port or _PORTS[parts.scheme], path)
 

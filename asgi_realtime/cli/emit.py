@@ -96,5 +96,5 @@ def _gateway(name: str, websocket: bool) -> Gateway:
 def _decode(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # no JSON, no UTF-8, or too deep
         raise click.BadParameter(f"{error}; a text needs quotes: '\"hello\"'", param_hint="'JSON'") from None

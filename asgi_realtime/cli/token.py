@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import click
+import jwt
 import msgspec
 
 from asgi_realtime.auth.create_token import signed_token
@@ -61,7 +62,7 @@ def make(user: str, name: str | None, ttl: str, claims: str | None, as_json: boo
     except (ConfigurationError, TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        expires_at = None if expires_in is None else time.time() + expires_in
+        expires_at = jwt.decode(made, options={"verify_signature": False}).get("exp")
         print_json({"token": made, "algorithm": settings.algorithms[0], "expires_at": expires_at})
     else:
         click.echo(made)
@@ -70,7 +71,7 @@ def make(user: str, name: str | None, ttl: str, claims: str | None, as_json: boo
 def _object(text: str | None) -> dict[str, Any]:
     try:
         return {} if text is None else msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # no JSON, no UTF-8, or too deep
         raise click.BadParameter(f"{error}; write a JSON object: '{{\"team\": 7}}'", param_hint="'--claims'") from None
 
 

@@ -32,3 +32,10 @@ def test_wrong_usage_is_refused_before_redis_is_needed(arguments: str, message: 
     assert (done.exit_code, done.stdout) == (2, "")
     assert message in done.stderr
     assert "MEW_REDIS_URL" not in done.stderr.partition("Error: ")[2]
+
+
+@pytest.mark.parametrize("payload", ["{", '"\udcff"', "[" * 5000 + "]" * 5000], ids=["no JSON", "no UTF-8", "deep"])
+def test_a_payload_that_cannot_be_read_is_wrong_usage(payload: str) -> None:
+    done = CliRunner().invoke(main, ["emit", "--all", "/", "news", payload])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Invalid value for 'JSON'" in done.stderr

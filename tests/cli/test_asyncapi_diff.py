@@ -64,7 +64,7 @@ def test_a_document_may_come_from_the_standard_input(files: list[str]) -> None:
     assert run("-", one, stdin=Path(two).read_text()).exit_code == 1
 
 
-@pytest.mark.parametrize("text", ["", "[1", "{}", "\udcff", '{"asyncapi": "2.0.0"}'])
+@pytest.mark.parametrize("text", ["", "[1", "{}", "\udcff", "[" * 100_000 + "]" * 100_000, '{"asyncapi": "2.0.0"}'])
 def test_what_is_no_document_is_wrong_usage(files: list[str], tmp_path: Path, text: str) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text(text, encoding="utf-8", errors="surrogateescape")

@@ -273,6 +273,8 @@ async def test_an_address_without_a_console_is_refused(serve: Serve, app: App) -
         ),
         ("http://host:port", 2, "--console"),
         (f"http://x:{'hidden'}@127.0.0.1", 2, "the address must not have a secret in it"),
+        (f"http://x:{'hidden'}@127.0.0.1:99999", 2, "write the address of the console's page"),
+        (f"http://127.0.0.1?token={'hidden'}", 2, "write the address of the console's page"),
     ):
         found, output, errors = await invoke(secret, "nodes", "--console", url)
         assert (found, output, "hidden" in errors) == (code, "", False), (url, errors)

@@ -68,6 +68,13 @@ def test_a_token_for_ever_has_no_expiry() -> None:
     assert re.search(r"^expires +never$", inspected.output, re.MULTILINE)
 
 
+def test_the_expiry_that_is_printed_is_that_of_the_token() -> None:
+    for arguments in ([], ["--claims", '{"exp": 2000000000}']):
+        made = json.loads(run({"MEW_JWT_SECRET": SECRET}, "make", "ann", "--json", *arguments).output)
+        assert made["expires_at"] == jwt.decode(made["token"], SECRET, algorithms=["HS256"])["exp"]
+    assert made["expires_at"] == 2_000_000_000
+
+
 @pytest.mark.parametrize(
     ("environ", "arguments", "code", "message"),
     [
@@ -80,6 +87,8 @@ def test_a_token_for_ever_has_no_expiry() -> None:
         ({"MEW_JWT_SECRET": SECRET}, ["--ttl", "0"], 2, "is not a time"),
         ({"MEW_JWT_SECRET": SECRET}, ["--ttl", "99999999999"], 2, "at most 100 years"),
         ({"MEW_JWT_SECRET": SECRET}, ["--claims", "[1]"], 2, "write a JSON object"),
+        ({"MEW_JWT_SECRET": SECRET}, ["--claims", '{"a": "\udcff"}'], 2, "write a JSON object"),
+        ({"MEW_JWT_SECRET": SECRET}, ["--claims", '{"a": ' + "[" * 5000 + "]" * 5000 + "}"], 2, "write a JSON object"),
         ({"MEW_JWT_SECRET": SECRET}, ["--claims", '{"sub": "service:bots"}'], 1, "such ids are for services"),
         ({"MEW_JWT_SECRET": SECRET}, ["--claims", '{"aud": 7, "iss": 7}'], 1, "Error: "),
     ],

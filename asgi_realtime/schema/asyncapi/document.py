@@ -90,7 +90,8 @@ def _servers(gateways: Sequence[AnyGateway], url: str | None, socketio_path: str
             or parts.fragment
             or "@" in parts.netloc
         ):
-            raise ValueError(f"{url}: a server looks like wss://example.com or ws://localhost:8000/mounted/at")
+            # It is not shown, because it may have a password in it.
+            raise ValueError("a server looks like wss://example.com or ws://localhost:8000/mounted/at")
         host = {"host": parts.netloc, "protocol": parts.scheme}
         mounted_at = parts.path.rstrip("/")
     found: dict[str, Any] = {}
