@@ -118,6 +118,17 @@ async def test_events_are_followed_by_position_without_a_gap(console: ConsoleCli
     assert (await console.ask("tail", **asked, since="another-1"))["lost"]
 
 
+async def test_an_answer_with_events_to_many_users_has_a_limit(console: ConsoleClient) -> None:
+    since = (await console.ask("tail", gateway="/", users=["ann"]))["position"]
+    names = ["ann", *(f"{number:02}" * 1000 for number in range(99))]  # 200,000 bytes
+    for number in range(3):
+        await console.ask("publish", gateway="/", to="users", names=names, event="to many", data=number)
+    found = await console.ask("tail", gateway="/", users=["ann"], since=since)
+    assert ([each["payload"] for each in found["events"]], found["more"]) == (["0", "1"], True)
+    found = await console.ask("tail", gateway="/", users=["ann"], since=found["position"])
+    assert ([each["payload"] for each in found["events"]], found["more"]) == (["2"], False)
+
+
 async def test_connections_are_found_by_user_and_by_id(server: LiveServer, node: Node, console: ConsoleClient) -> None:
     first = await connect(node, server, "ann", "tea")
     await connect(node, server, "anna")
