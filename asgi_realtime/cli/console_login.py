@@ -12,6 +12,7 @@ import click
 from asgi_realtime.cli.console_address import EXAMPLE, ConsoleAddress
 from asgi_realtime.cli.output import visible
 from asgi_realtime.cli.running_app import AppUnavailable
+from asgi_realtime.console.access import COOKIE
 
 SECONDS: Final = 10.0
 """Seconds within which a console must answer."""
@@ -38,9 +39,10 @@ def log_in(address: ConsoleAddress, secret: str) -> str:
         raise unreachable(address, error) from None
     finally:
         connection.close()
-    cookie = answer.headers.get("Set-Cookie")
-    if answer.status == 303 and cookie is not None:
-        return cookie.partition(";")[0]
+    # A proxy may set one too, by which it finds the process again.
+    cookies = [cookie.partition(";")[0] for cookie in answer.headers.get_all("Set-Cookie", [])]
+    if answer.status == 303 and any(cookie.startswith(f"{COOKIE}=") for cookie in cookies):
+        return "; ".join(cookies)
     raise refusal(address, answer.status, text, answer.headers.get("Retry-After"))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
 
 from asgi_realtime import RealtimeConsole, RealtimeMiddleware, SocketIOGateway, create_token
 from asgi_realtime.cli import console_connection, console_login
@@ -251,6 +252,25 @@ async def test_a_wrong_secret_is_refused_and_the_right_one_too_after_many(
     assert re.fullmatch(
         rf"Error: the console at {url}{PATH} was given too many wrong secrets; try again in \d+ seconds\n", errors
     )
+
+
+async def test_a_proxy_may_set_a_cookie_of_its_own(serve: Serve) -> None:
+    app, cookies = create_app(SETTINGS), list[str]()
+
+    async def sticky(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [(b"set-cookie", b"node=7; Path=/"), *message["headers"]]
+            await send(message)
+
+        if scope["type"] == "websocket":
+            cookies.append(dict(scope["headers"])[b"cookie"].decode())
+        await app(scope, receive, send_with_cookie)
+
+    url = (await serve(sticky)).url
+    code, _, errors = await invoke({"MEW_CONSOLE_SECRET": CONSOLE_SECRET}, "nodes", "--console", url)
+    assert (code, errors) == (0, "")
+    assert cookies[0].startswith("node=7; realtime_console=")
 
 
 async def test_an_address_without_a_console_is_refused(serve: Serve, app: App) -> None:
