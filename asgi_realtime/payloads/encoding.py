@@ -12,6 +12,10 @@ from asgi_realtime.values.text import repaired
 
 _encoder = msgspec.json.Encoder()
 _NESTED = frozenset({dict, list, tuple, *BINARY})
+_RESERVED = (
+    "this payload has `bytes` and an object with `_placeholder`, which clients would take for an attachment; they "
+    "would close the connection"
+)
 
 
 def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
@@ -21,7 +25,7 @@ def encode(data: Any) -> tuple[bytes, tuple[bytes, ...]]:
     gives `(b"", ())`. In texts and keys, half a surrogate pair becomes U+FFFD.
 
     Raises:
-        TypeError: for any other type. The message names it.
+        TypeError: for any other type; the message names it. Also for `bytes` beside an object with `_placeholder`.
     """
     if data is msgspec.UNSET:
         return b"", ()
@@ -85,9 +89,15 @@ def _holds_bytes(value: Json) -> bool:
 
 
 def replace_bytes(value: Json, attachments: list[bytes]) -> Json:
-    """Return a copy of `value` in which Socket.IO placeholders replace `bytes`, which go to `attachments`."""
+    """Return a copy of `value` in which Socket.IO placeholders replace `bytes`, which go to `attachments`.
+
+    Raises:
+        TypeError: for an object that is a placeholder already. It may be of a client, and Socket.IO has no escape.
+    """
     kind = type(value)
     if kind is dict:
+        if value.get("_placeholder"):
+            raise TypeError(_RESERVED)
         return {key: replace_bytes(item, attachments) for key, item in value.items()}
     if kind is list or kind is tuple:
         return [replace_bytes(item, attachments) for item in value]

@@ -52,7 +52,7 @@ def validator(annotation: Any) -> Validate:
     # Each of these options costs more than the conversion, so they are passed only if needed.
     options: dict[str, Any] = {}
     if "base64" in str(msgspec.json.schema(annotation)):
-        options["builtin_types"] = (bytes,)  # `bytes` are an attachment, never base64 text
+        options["builtin_types"] = (bytes, bytearray, memoryview)  # these are an attachment, never base64 text
     if _has_numbers_for_keys(kinds.type_info(annotation), set()):
         options["str_keys"] = True
     return _msgspec(functools.partial(msgspec.convert, **options) if options else msgspec.convert, payload)

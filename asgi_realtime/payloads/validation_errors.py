@@ -71,6 +71,11 @@ def _safe(text: str, sent: Json) -> str:
     return "Invalid value" if _repeats(text, sent) else text
 
 
+def _has_word(text: str, word: str) -> bool:
+    word = word.strip()
+    return bool(word) and word in text and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+
+
 def _repeats(text: str, sent: Json) -> bool:
     left = _MOST_LEAVES
     pending = [sent]
@@ -82,8 +87,8 @@ def _repeats(text: str, sent: Json) -> bool:
             pending.extend(value)
         elif value is not None and not isinstance(value, bool):
             word = value if isinstance(value, str) else str(value) if isinstance(value, int | float) else repr(value)
-            word = word.strip()
-            if word and word in text and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text):
+            # Also as `repr` shows a text: `f"cannot take {value!r}"`.
+            if _has_word(text, word) or _has_word(text, repr(word)[1:-1]):
                 return True
         left -= 1
         if left < 0 or len(pending) > _MOST_LEAVES:
