@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
+
 from asgi_realtime import Forbidden, Identity, InvalidMessage, MessageCreate, MewBroadcaster, UserRooms
 from examples.django_app.models import Channel, Message, Server
 
@@ -28,7 +30,10 @@ def write_message(user_id: Any, channel_id: Any, content: str) -> Message:
         Forbidden: the user is not a member of the channel's server.
         InvalidMessage: it is empty or too long.
     """
-    channel = Channel.objects.filter(pk=channel_id, server__members=user_id).first()
+    try:
+        channel = Channel.objects.filter(pk=channel_id, server__members=user_id).first()
+    except ValidationError:  # no UUID
+        channel = None
     if channel is None:
         raise Forbidden("no such channel")
     content = content.strip()
