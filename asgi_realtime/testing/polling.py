@@ -20,7 +20,8 @@ class PollingWire:
         self._app = app
         self._scope = scope
         self._listener = listener
-        self._outgoing: list[str] = []
+        self._outgoing: list[bytes] = []
+        self._most_bytes = 0  # of a POST; the handshake says it
         self._gone = asyncio.Event()
         self._left = False
         # A poll is at the application, which has nothing to send yet; or there are no more polls.
@@ -47,13 +48,15 @@ class PollingWire:
             self._polling.set()
             raise WireRefused(status, body)
         opening = body.decode().partition("\x1e")[0]
-        self._scope["query_string"] += b"&sid=" + json.loads(opening[1:])["sid"].encode()
+        handshake = json.loads(opening[1:])
+        self._scope["query_string"] += b"&sid=" + handshake["sid"].encode()
+        self._most_bytes = handshake["maxPayload"]
         self._take(body)
         self._poller = new_task(self._poll(), name="Engine.IO polls under test")
 
     def send(self, message: str | bytes) -> None:
         """Post a packet, with those that wait already."""
-        self._outgoing.append(message if isinstance(message, str) else "b" + base64.b64encode(message).decode("ascii"))
+        self._outgoing.append(message.encode() if isinstance(message, str) else b"b" + base64.b64encode(message))
         if self._poster is None or self._poster.done():
             self._poster = new_task(self._post(), name="Engine.IO POSTs under test")
 
@@ -98,9 +101,19 @@ class PollingWire:
 
     async def _post(self) -> None:
         while self._outgoing:
-            body = "\x1e".join(self._outgoing).encode()
-            self._outgoing.clear()
-            await self._request("POST", body)
+            await self._request("POST", b"\x1e".join(self._take_outgoing()))
+
+    def _take_outgoing(self) -> list[bytes]:
+        """As many packets as fit into one POST, as clients do; at least one."""
+        size = -1
+        for number, packet in enumerate(self._outgoing):
+            size += 1 + len(packet)
+            if number and size > self._most_bytes:
+                break
+        else:
+            number = len(self._outgoing)
+        taken, self._outgoing = self._outgoing[:number], self._outgoing[number:]
+        return taken
 
     async def _request(self, method: str, body: bytes = b"") -> tuple[int, bytes]:
         """Make one HTTP request. An aborted one has status 0."""

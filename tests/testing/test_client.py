@@ -22,6 +22,7 @@ from asgi_realtime import (
     Connection,
     Forbidden,
     Handshake,
+    Limits,
     RealtimeMiddleware,
     Settings,
     SocketIOGateway,
@@ -531,6 +532,22 @@ def read_arguments() -> None:
 
 def open_database() -> None:
     raise RuntimeError("the database is not there")
+
+
+@both_transports
+async def test_messages_that_wait_are_posted_together_only_as_far_as_they_fit(transport: Transport) -> None:
+    settings = dataclasses.replace(SETTINGS, limits=Limits(message_bytes=10_000))
+    sizes = [4_000, 4_000, 4_000, 9_900, 9_900, 1, 9_900, 1]
+    async with RealtimeTestClient(make_app(settings=settings)) as client:
+        async with (
+            client.connect(token=client.token("ada"), transport=transport) as ada,
+            client.connect(token=client.token("bob")) as bob,
+        ):
+            for size in sizes:
+                await ada.send("say", {"text": "x" * size})
+            assert [len((await bob.expect("said")).data["text"]) for _ in sizes] == sizes
+            await ada.send("say", {"text": "x" * 10_001})
+            assert (await ada.expect_closed()).code != 1000
 
 
 async def test_the_middleware_is_required_and_a_lifespan_is_not() -> None:
