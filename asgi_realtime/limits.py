@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from asgi_realtime.errors import ConfigurationError, InvalidMessage
-from asgi_realtime.values.field_types import check_fields, is_positive
+from asgi_realtime.values.field_types import MOST_SECONDS, check_fields, is_positive
 from asgi_realtime.values.ids import id_text
 from asgi_realtime.values.text import is_longer
 
@@ -110,6 +110,8 @@ class Limits:
             value = getattr(self, field.name)
             if not is_positive(value):
                 raise ConfigurationError(f"MEW_{field.name.upper()} must be a finite number greater than 0")
+            if field.name.endswith(("_timeout", "_ttl")) and value > MOST_SECONDS:
+                raise ConfigurationError(f"MEW_{field.name.upper()} must be at most {MOST_SECONDS:.0f} seconds")
 
 
 def room_text(room: object, limits: Limits, argument: str = "room") -> str:

@@ -28,12 +28,14 @@ from asgi_realtime.auth.origin_patterns import SPECIAL_ORIGINS, read_origin, rea
 from asgi_realtime.auth.trusted_proxies import read_network
 from asgi_realtime.errors import ConfigurationError
 from asgi_realtime.limits import Limits
-from asgi_realtime.values.field_types import check_fields, is_finite, is_number
+from asgi_realtime.values.field_types import MOST_SECONDS, check_fields, is_finite, is_number
 from asgi_realtime.variables import read_fields, variable
 
 logger = logging.getLogger("asgi_realtime")
 
 MINIMUM_TOKEN_BYTES = 16
+MOST_SILENCE = 2_147_483.0
+"""Seconds. A browser's timer takes at most 2³¹ - 1 ms: one that is longer ends at once."""
 
 
 def _secret() -> Any:
@@ -101,7 +103,7 @@ class Settings:
     transports: tuple[str, ...] = ("polling", "websocket")
     """`MEW_TRANSPORTS`: Engine.IO transports offered, comma-separated."""
     ping_interval: float = 25.0
-    """`MEW_PING_INTERVAL`: seconds between two heartbeats."""
+    """`MEW_PING_INTERVAL`: seconds between two heartbeats. With `MEW_PING_TIMEOUT`, at most 2147483."""
     ping_timeout: float = 20.0
     """`MEW_PING_TIMEOUT`: seconds a client may take to answer a heartbeat. After that, it is closed.
 
@@ -162,6 +164,13 @@ class Settings:
             value = getattr(self, field.name)
             if is_number(value) and not is_finite(value):
                 raise ConfigurationError(f"{variable(field.name)} must be a finite number")
+            if field.type == "float" and value > MOST_SECONDS:
+                raise ConfigurationError(f"{variable(field.name)} must be at most {MOST_SECONDS:.0f} seconds")
+        if self.ping_interval + self.ping_timeout > MOST_SILENCE:
+            raise ConfigurationError(
+                f"MEW_PING_INTERVAL and MEW_PING_TIMEOUT must be at most {MOST_SILENCE:.0f} seconds together: "
+                "browsers wait no longer"
+            )
         if not _PREFIX.fullmatch(self.redis_prefix):
             raise ConfigurationError("MEW_REDIS_PREFIX takes letters, digits, and any of _ . : -, at most 64")
         if self.on_broker_down not in ("raise", "local"):
@@ -175,6 +184,8 @@ class Settings:
         if not re.fullmatch(r"(/[^/?#\s]+)+/?", self.socketio_path):
             raise ConfigurationError("MEW_SOCKETIO_PATH must be a path below the root, such as /socket.io")
         _set(self, "socketio_path", self.socketio_path.rstrip("/"))
+        if self.redis_url is not None:
+            _set(self, "redis_url", self.redis_url.strip())  # a file with a secret often ends with a line break
         if not self.transports or set(self.transports) - {"polling", "websocket"}:
             raise ConfigurationError("MEW_TRANSPORTS must name polling, websocket, or both")
         if not self.jwt_user_claim:

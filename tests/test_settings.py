@@ -86,6 +86,11 @@ def test_every_field_can_be_set_by_a_variable_of_its_own() -> None:
         ("MEW_PING_INTERVAL", "-1"),
         ("MEW_PING_INTERVAL", "nan"),
         ("MEW_PING_INTERVAL", "inf"),
+        ("MEW_PING_INTERVAL", "1e307"),
+        ("MEW_PING_INTERVAL", "2147484"),
+        ("MEW_REVOCATION_TTL", "1e17"),
+        ("MEW_ONCE_TTL", "1e17"),
+        ("MEW_HANDLER_TIMEOUT", "1e17"),
         ("MEW_PRESENCE_GRACE", "-0.1"),
         ("MEW_PRESENCE_GRACE", "inf"),
         ("MEW_JWT_LEEWAY", "nan"),
@@ -146,11 +151,21 @@ def test_text_is_trimmed_but_a_secret_is_kept_exactly() -> None:
         "MEW_JWT_SECRET": f" {SECRET}\n",
         "MEW_ADMIN_SECRET": " x ",
         "MEW_JWT_ISSUER": " https://id.example.com\n",
+        "MEW_REDIS_URL": " redis://localhost:6379/0\n",
     }
     settings = Settings.from_env(environ)
     assert settings.jwt_secret == f" {SECRET}\n"
     assert settings.admin_secret == " x "
     assert settings.jwt_issuer == "https://id.example.com"
+    assert settings.redis_url == "redis://localhost:6379/0"
+
+
+def test_times_have_a_bound_and_rates_have_none() -> None:
+    longest = Settings(ping_interval=2_147_463, ping_timeout=20, revocation_ttl=1e9, limits=Limits(event_rate=1e12))
+    assert (longest.revocation_ttl, longest.limits.event_rate) == (1e9, 1e12)
+    for wrong in ({"ping_timeout": 2_147_459}, {"revocation_ttl": 10**9 + 1}):
+        with pytest.raises(ConfigurationError, match="at most"):
+            Settings(**wrong)  # type: ignore[arg-type]  # by name
 
 
 def test_the_path_ends_without_a_slash() -> None:

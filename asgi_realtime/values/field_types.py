@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 from asgi_realtime.errors import ConfigurationError
 
+MOST_SECONDS: Final = 1e9
+"""Most seconds of a setting, about 32 years. Redis and event loops refuse times that are far longer."""
 _EXPECTED = {
     "bool": "True or False",
     "int": "a whole number",
