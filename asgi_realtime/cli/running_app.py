@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import errno
 import logging
 from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -36,6 +37,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         raise SystemExit(UNAVAILABLE) from None
     except (RealtimeError, TypeError, ValueError) as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # click ends the command: the program that has read its output has ended
+        raise click.ClickException(error.strerror or str(error)) from None
 
 
 class RunningApp(abc.ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import os
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +18,7 @@ from asgi_realtime import RealtimeConsole, RealtimeMiddleware, SocketIOGateway, 
 from asgi_realtime.cli import console_connection, console_login
 from asgi_realtime.console import cluster_view, payloads
 from asgi_realtime.console.login_throttle import OF_ADDRESS, Allowance
-from tests.support.command_line import invoke
+from tests.support.command_line import invoke, running_command
 from tests.support.console_app import CONSOLE_SECRET, JWT_SECRET, SETTINGS, create_app
 from tests.support.console_client import PATH
 from tests.support.faulty_proxy import faulty_proxy
@@ -252,6 +253,18 @@ async def test_a_wrong_secret_is_refused_and_the_right_one_too_after_many(
     assert re.fullmatch(
         rf"Error: the console at {url}{PATH} was given too many wrong secrets; try again in \d+ seconds\n", errors
     )
+
+
+async def test_a_full_disk_is_one_sentence(app: App) -> None:
+    since = (await app.json("emit", "--all", "/", "before"))["position"]
+    await app.run("emit", "--all", "/", "after")
+    full = os.open("/dev/full", os.O_WRONLY)
+    for command in (["tail", "--all", "--gateway", "/", "--since", since], ["nodes"]):
+        async with running_command(app.environ, *command, stdout=full) as process:
+            _, errors = await process.communicate()
+        assert (process.returncode, errors.decode().splitlines()[-1]) == (1, "Error: No space left on device")
+        assert "Traceback" not in errors.decode()
+    os.close(full)
 
 
 async def test_a_proxy_may_set_a_cookie_of_its_own(serve: Serve) -> None:
