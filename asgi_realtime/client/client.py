@@ -93,6 +93,8 @@ class Client(abc.ABC, Generic[E, L]):
         if self._running is not None:
             self._running.cancel()
             await asyncio.wait([self._running])
+            if self._opening is not None:  # a task that is cancelled before its first step closes nothing
+                await self._opening.close()
         self._received.end(None)
 
     async def expect(

@@ -278,6 +278,19 @@ async def test_a_call_whose_connection_is_lost_has_no_answer(serve: Serve) -> No
         gateway.answer.set()
 
 
+@pytest.mark.parametrize(("make", "gateway"), [(counters_client, "/counters"), (workshop_client, "/")])
+async def test_a_client_that_is_closed_at_once_leaves_no_connection(serve: Serve, make: Any, gateway: str) -> None:
+    app = middleware()
+    server = await serve(app)
+
+    async def has_gone() -> bool:
+        return not (await app.broadcaster.connections("ann", gateway=gateway)).value
+
+    async with make(server.url) as client:
+        assert client.connected  # nothing waits here, so no other task runs
+    await until(has_gone, seconds=5)
+
+
 async def test_a_client_connects_once_also_if_two_tasks_try(serve: Serve) -> None:
     server = await serve(middleware())
     client = counters_client(server.url)
