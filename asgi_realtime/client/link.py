@@ -60,6 +60,12 @@ async def given(value: Given[T]) -> T:
     return await found if isawaitable(found) else found
 
 
-def fields_of(auth: Auth | None) -> dict[str, Json]:
-    """The fields of a token, or of what authenticates else."""
-    return {} if auth is None else {"token": auth} if isinstance(auth, str) else dict(auth)
+def fields_of(auth: Auth | None, token_name: str) -> dict[str, Json]:
+    """The fields of a token, which is called `token_name`, or of what authenticates else."""
+    return {} if auth is None else {token_name: auth} if isinstance(auth, str) else dict(auth)
+
+
+def bearer_header(auth: Auth | None, token_name: str) -> dict[str, str]:
+    """The header that has the token. Empty: there is none."""
+    token = fields_of(auth, token_name).get(token_name)
+    return {} if token is None else {"Authorization": f"Bearer {token}"}

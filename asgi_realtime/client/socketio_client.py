@@ -26,6 +26,10 @@ class SocketIOClient(Client[E, "SocketIOLink"]):
 
     namespace: ClassVar[str] = "/"
     """The namespace of the gateway."""
+    token_place: ClassVar[Literal["auth", "bearer"]] = "auth"
+    """Where the gateway reads `auth`: in the payload of CONNECT, or in a bearer header."""
+    token_name: ClassVar[str] = "token"
+    """What a token is called in that payload."""
 
     def __init__(
         self,
@@ -81,6 +85,8 @@ class SocketIOClient(Client[E, "SocketIOLink"]):
             url=self._address,
             namespace=self.namespace,
             auth=auth,
+            token_place=self.token_place,
+            token_name=self.token_name,
             headers=headers,
             transports=self._transports,
             timeout=self._timeout,

@@ -7,14 +7,14 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import socketio
 
 from asgi_realtime.client.errors import NotConnected, Refused
 from asgi_realtime.client.events import AnyEvent, Connected
-from asgi_realtime.client.link import Auth, End, Json, fields_of
+from asgi_realtime.client.link import Auth, End, Json, bearer_header, fields_of
 
 logger = logging.getLogger("asgi_realtime.client")
 
@@ -30,6 +30,8 @@ class SocketIOLink:
 
     Attributes:
         url: of Engine.IO.
+        token_place: where the gateway reads the token.
+        token_name: what a token is called there.
         timeout: seconds for the answer to CONNECT, and for the server to read when much waits to be sent.
         classes: the events that are known, by name.
         put: takes what was received.
@@ -38,6 +40,8 @@ class SocketIOLink:
     url: str
     namespace: str
     auth: Auth | None
+    token_place: Literal["auth", "bearer"]
+    token_name: str
     headers: Mapping[str, str]
     transports: Sequence[str]
     timeout: float
@@ -65,12 +69,13 @@ class SocketIOLink:
         }
         for event, handler in handlers.items():
             self._socket.on(event, handler, namespace=self.namespace)
+        bearer = bearer_header(self.auth, self.token_name) if self.token_place == "bearer" else {}
         try:
             await self._socket.connect(
                 self.url,
                 namespaces=[self.namespace],
-                auth=fields_of(self.auth),
-                headers=dict(self.headers),
+                auth={} if bearer else fields_of(self.auth, self.token_name),
+                headers=bearer | dict(self.headers),
                 transports=list(self.transports),
                 socketio_path=urlsplit(self.url).path,
                 wait_timeout=self.timeout,

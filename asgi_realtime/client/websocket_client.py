@@ -28,6 +28,8 @@ class WebSocketClient(Client[E, "WebSocketLink"]):
     """Where the gateway is mounted. Empty: `url` says it."""
     token_place: ClassVar[Literal["auth", "bearer", "query"] | None] = "auth"
     """Where the gateway reads `auth`: in the first frame, in a bearer header, or in the query. None: in none."""
+    token_name: ClassVar[str] = "token"
+    """What a token is called there."""
     flat_auth: ClassVar[bool] = False
     """Whether the fields of that first frame, `auth`, are beside its `type`."""
     accepted: ClassVar[str | None] = "auth_success"
@@ -87,6 +89,7 @@ class WebSocketClient(Client[E, "WebSocketLink"]):
             auth=auth,
             headers=headers,
             token_place=self.token_place,
+            token_name=self.token_name,
             flat_auth=self.flat_auth,
             accepted=self.accepted,
             ping_interval=self._ping_interval,

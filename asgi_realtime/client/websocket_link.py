@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from asgi_realtime.client.errors import NotConnected, Refused
 from asgi_realtime.client.events import AnyEvent, Connected
-from asgi_realtime.client.link import Auth, End, Json, Session, fields_of
+from asgi_realtime.client.link import Auth, End, Json, Session, bearer_header, fields_of
 from asgi_realtime.runtime.log_limit import LogLimit
 from asgi_realtime.runtime.new_task import new_task
 
@@ -40,6 +40,7 @@ class WebSocketLink:
     Attributes:
         url: of the WebSocket, without the token.
         token_place: where the gateway reads the token.
+        token_name: what a token is called there.
         flat_auth: whether the fields of the first frame, `auth`, are beside its `type`.
         accepted: the event that says that the client is accepted. None: the gateway does not say it.
         ping_interval: seconds between two `ping` frames.
@@ -52,6 +53,7 @@ class WebSocketLink:
     auth: Auth | None
     headers: Mapping[str, str]
     token_place: Literal["auth", "bearer", "query"] | None
+    token_name: str
     flat_auth: bool
     accepted: str | None
     ping_interval: float
@@ -76,7 +78,7 @@ class WebSocketLink:
             )
             if self.token_place == "auth" and self.auth is not None:
                 recovery = {} if self.session.reference is None else {"recovery": self.session.reference}
-                fields = fields_of(self.auth) | recovery
+                fields = fields_of(self.auth, self.token_name) | recovery
                 await self._write({**fields, "type": "auth"} if self.flat_auth else {"type": "auth", "data": fields})
             await self._wait_until_accepted(self._socket)
         except InvalidStatus as error:
@@ -121,14 +123,13 @@ class WebSocketLink:
     def _address(self) -> str:
         parameters = {}
         if self.token_place == "query":
-            parameters = {name: str(value) for name, value in fields_of(self.auth).items()}
+            parameters = {name: str(value) for name, value in fields_of(self.auth, self.token_name).items()}
         if self.token_place != "auth" and self.session.reference is not None:
             parameters["recovery"] = json.dumps(self.session.reference)
         return f"{self.url}?{urlencode(parameters)}" if parameters else self.url
 
     def _headers(self) -> dict[str, str]:
-        token = fields_of(self.auth).get("token")
-        bearer = {"Authorization": f"Bearer {token}"} if self.token_place == "bearer" and token is not None else {}
+        bearer = bearer_header(self.auth, self.token_name) if self.token_place == "bearer" else {}
         return bearer | dict(self.headers)
 
     async def _wait_until_accepted(self, socket: ClientConnection) -> None:

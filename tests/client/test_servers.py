@@ -73,10 +73,10 @@ async def test_frames_that_no_gateway_sends_do_not_end_a_client(recovery: object
 
 async def test_links_do_not_show_their_secrets() -> None:
     options: dict[str, Any] = {"auth": "the secret", "headers": {"Cookie": "the secret"}, "classes": {}, "put": print}
+    options |= {"token_place": "auth", "token_name": "token"}
     session = Session({"id": "the secret"})
     json_link = WebSocketLink(
         url="",
-        token_place="auth",
         flat_auth=False,
         accepted=None,
         ping_interval=1,

@@ -115,15 +115,20 @@ class _Module:
         return [*lines, "    events = (", *(f"        {name}," for name in classes), "    )"]
 
     def _attributes(self) -> Iterator[tuple[str, str]]:
-        address = address_of(self._gateway)
-        if not self._found.frames:
+        frames, address = self._found.frames, address_of(self._gateway)
+        if not frames:
             yield "namespace", literal(address or "/")
-            return
-        if address is not None:
+        elif address is not None:
             yield "path", literal(address)
-        places = [place.place for place in places_of(self._gateway) or ()]
-        place = next((one for one in ("auth", "bearer", "query") if one in places), None)
-        yield "token_place", literal(place)
+        names = {place.place: place.name for place in reversed(places_of(self._gateway) or ())}
+        order = ("auth", "bearer", "query") if frames else ("auth", "bearer")
+        place = next((one for one in order if one in names), None)
+        if frames or place == "bearer":  # on Socket.IO it is `auth` unless the gateway says another one
+            yield "token_place", literal(place)
+        if place in ("auth", "query") and names[place] != "token":
+            yield "token_name", literal(names[place])
+        if not frames:
+            return
         if place == "auth" and any(event.name == "auth" and event.flat for event in self._found.up):
             yield "flat_auth", "True"
         yield "accepted", literal(next((event.name for event in self._found.down if self._offers(event)), None))

@@ -74,6 +74,7 @@ class InfraClient(SocketIOClient[ServerEvent]):
     """
 
     namespace = "/infra"
+    token_name = "adminSecret"
     events = (
         SystemBotConfigUpdateEvent,
         ErrorEvent,
