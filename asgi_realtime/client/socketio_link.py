@@ -86,6 +86,9 @@ class SocketIOLink:
                 code = data.get("code") if isinstance(data, dict) else None
                 raise Refused(str(self._refusal["message"]), code) from None
             raise NotConnected(str(error)) from error
+        except (aiohttp.ClientError, LookupError, TypeError, ValueError) as error:
+            # python-socketio raises these for an answer that is cut off, and for a WebSocket that is closed at once.
+            raise NotConnected(f"the server did not answer as Socket.IO does: {error!r}") from error
 
     async def run(self) -> End:
         """Wait until the connection has ended. Events are received by tasks of python-socketio."""

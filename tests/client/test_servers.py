@@ -43,6 +43,36 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
                 await make(url, timeout=0.1).connect()
 
 
+@pytest.mark.parametrize("text", [None, "no packet", "", "0{}", "0[1]"])
+async def test_a_websocket_that_does_not_begin_as_socketio_is_no_connection(text: str | None) -> None:
+    """None: it is closed at once, as by a proxy without a server behind it, or a server that is full."""
+
+    async def answer(connection: ServerConnection) -> None:
+        if text is None:
+            await connection.close(1013)
+        else:
+            await connection.send(text)
+            await connection.wait_closed()
+
+    async with websockets.serve(answer, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        with pytest.raises(NotConnected, match="did not answer as Socket.IO does"):
+            await workshop_client(f"http://127.0.0.1:{port}").connect()
+
+
+async def test_an_answer_that_is_cut_off_is_no_connection() -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n0{")
+        writer.close()
+
+    async with await asyncio.start_server(cut, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for transport in ("polling", "websocket"):
+            with pytest.raises(NotConnected):
+                await workshop_client(url, transports=[transport]).connect()
+
+
 async def test_a_function_for_tokens_that_does_not_return_is_given_up() -> None:
     async def token() -> str:
         await asyncio.Event().wait()
