@@ -233,7 +233,9 @@ def test_a_name_with_quotes_or_other_special_characters_stays_one_literal(name: 
 @pytest.mark.parametrize(
     "make", [lambda name: msgspec.defstruct(name, [("a", int)]), lambda name: pydantic.create_model(name, a=int)]
 )
-@pytest.mark.parametrize("name", ["Record", "ServerToClientEvents", "HostTypes", "object", "default"])
+@pytest.mark.parametrize(
+    "name", ["Record", "ServerToClientEvents", "HostTypes", "object", "default", "true", "readonly"]
+)
 def test_a_payload_type_with_a_name_that_the_file_uses_is_refused(name: str, make: Callable[[str], type]) -> None:
     gateway = type("Named", (SocketIOGateway,), {"events": (down("made", make(name), to="all"),)})
     with pytest.raises(

@@ -11,8 +11,10 @@ _OWN = frozenset(
         *("HostTypes", "Host", "ServerToClientEvents", "ClientToServerEvents", "ServerFrame", "ClientFrame"),
         *("Readonly", "Record", "ArrayBuffer", "Uint8Array"),
         *("any", "bigint", "boolean", "never", "null", "number", "object", "string", "symbol", "undefined", "unknown"),
-        *("case", "catch", "const", "debugger", "default", "delete", "do", "enum", "export", "extends", "function"),
-        *("instanceof", "new", "super", "switch", "this", "throw", "typeof", "var", "void"),
+        *("as", "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete", "do", "else"),
+        *("enum", "export", "extends", "false", "finally", "for", "function", "if", "import", "in", "infer"),
+        *("instanceof", "keyof", "new", "readonly", "return", "super", "switch", "this", "throw", "true", "try"),
+        *("typeof", "unique", "var", "void", "while", "with"),
     }
 )
 """What a file declares or uses itself, and words that name no interface in TypeScript."""
