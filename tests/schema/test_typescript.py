@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import json
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -163,6 +164,38 @@ def test_a_socketio_gateway_becomes_event_maps() -> None:
     assert '  draw: (payload: "red" | "blue", acknowledge: (answer: number | Failure) => void) => void;\n' in text
     assert "  move: (argument1: number, argument2: number) => void;\n" in text
     assert "HostTypes" not in text
+
+
+class AnsweringGateway(SocketIOGateway):
+    @on("several")
+    async def several(self) -> tuple[int, str | None]:
+        return 1, None
+
+    @on("none")
+    async def none(self) -> tuple[()]:
+        return ()
+
+    @on("perhaps")
+    async def perhaps(self) -> Literal["a"] | list[int | None] | None:
+        """None is answered without a value."""
+
+    @on("null")
+    async def null(self) -> tuple[None]:
+        return (None,)
+
+
+def test_acknowledgements_have_the_values_that_handlers_return() -> None:
+    text = typescript(AnsweringGateway)
+    assert "several: (acknowledge: (answer: number | Failure, answer2?: string | null) => void) => void;" in text
+    assert "none: (acknowledge: (answer?: Failure) => void) => void;" in text
+    perhaps = "  perhaps: (acknowledge: (answer: "
+    kinds = text.partition(perhaps)[2].partition(") => void")[0].split(" | ")
+    assert sorted(kinds) == sorted(["readonly (number", "null)[]", "undefined", '"a"', "Failure"])
+    assert "null: (acknowledge: (answer: null | Failure) => void) => void;" in text
+    client = python_client(AnsweringGateway)
+    answers = dict(re.findall(r"async def (\w+)\(self, \*, timeout: float = 10.0\) -> (.+):", client))
+    assert answers["several"] == "list[int | str | None]"
+    assert (answers["none"], answers["null"]) == ("None", "None")
 
 
 def test_a_websocket_gateway_becomes_unions_of_frames() -> None:

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 @dataclass(frozen=True)
 class Plain:
-    """A type without parts. `bytes` are an attachment of Socket.IO."""
+    """A type without parts. `bytes` are an attachment of Socket.IO. `absent`: there is no value."""
 
-    kind: Literal["any", "null", "boolean", "integer", "number", "string", "bytes"]
+    kind: Literal["any", "null", "absent", "boolean", "integer", "number", "string", "bytes"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from asgi_realtime.schema.description.gateways import Event, GatewayDescription, describe, host_types
-from asgi_realtime.schema.description.types import Choice, Definition, Field, Fields, Reference, Type, Values
+from asgi_realtime.schema.description.types import (
+    Choice,
+    Definition,
+    Field,
+    Fields,
+    FixedArray,
+    Plain,
+    Reference,
+    Type,
+    Values,
+)
 from asgi_realtime.schema.gateway_kinds import AnyGateway, address_of, gateway_name, has_own_class, kind_of, places_of
 from asgi_realtime.schema.payload_classes import first_paragraph
 from asgi_realtime.schema.python.docstrings import WIDTH, comment, docstring
@@ -167,9 +177,11 @@ class _Module:
 
     def _answer(self, event: Event) -> str:
         """The type of the answer. A failure is raised if it can be told from success."""
-        answers = [one for one in (event.acknowledgement, event.failure) if one is not None]
-        raised = _REFUSAL in self._fields(event.failure)
-        return self._types.text(answers[0] if raised else Choice(tuple(answers)))
+        values = event.acknowledgement or ()
+        answer = values[0] if len(values) == 1 else FixedArray(values) if values else Plain("null")
+        if event.failure is None or _REFUSAL in self._fields(event.failure):
+            return self._types.text(answer)
+        return self._types.text(Choice((answer, event.failure)))
 
 
 def _mentions(kind: Type, name: str) -> bool:

@@ -25,6 +25,7 @@ from asgi_realtime.schema.python.names import is_field_name, literal
 _PLAIN = {
     "any": "Any",
     "null": "None",
+    "absent": "None",
     "boolean": "bool",
     "integer": "int",
     "number": "float",

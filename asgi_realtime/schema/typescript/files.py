@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asgi_realtime.schema.description.gateways import Event, describe, host_types
+from asgi_realtime.schema.description.types import Choice, Type
 from asgi_realtime.schema.gateway_kinds import AnyGateway, gateway_name, kind_of
 from asgi_realtime.schema.typescript.comments import comment
 from asgi_realtime.schema.typescript.names import check_interface_name, literal, property_name
@@ -57,11 +58,19 @@ def _events(interface: str, about: str, events: Sequence[Event]) -> list[str]:
         taken = [f"{name}: {type_text(kind)}" for name, kind in zip(names, event.arguments, strict=True)]
         if event.acknowledgement is not None and event.failure is not None:
             # Required, because socket.io-client's emitWithAck finds the answer's type in it.
-            answers = [type_text(answer) for answer in (event.acknowledgement, event.failure)]
-            taken.append(f"acknowledge: (answer: {' | '.join(dict.fromkeys(answers))}) => void")
+            taken.append(f"acknowledge: ({_answers(event.acknowledgement, event.failure)}) => void")
         lines += comment(event.about, indent="  ")
         lines.append(f"  {property_name(event.name)}: ({', '.join(taken)}) => void;")
     return [*lines, "}"]
+
+
+def _answers(values: Sequence[Type], failure: Type) -> str:
+    """The parameters of the function that gets an acknowledgement. A failure is one value."""
+    if not values:
+        return f"answer?: {type_text(failure)}"
+    first = type_text(Choice((values[0], failure)))
+    others = [f"answer{number}?: {type_text(kind)}" for number, kind in enumerate(values[1:], 2)]
+    return ", ".join([f"answer: {first}", *others])
 
 
 def _frames(name: str, about: str, events: Sequence[Event], *, offset: bool) -> list[str]:

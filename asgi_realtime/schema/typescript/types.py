@@ -25,6 +25,7 @@ from asgi_realtime.schema.typescript.names import literal, property_name
 _PLAIN = {
     "any": "unknown",
     "null": "null",
+    "absent": "undefined",
     "boolean": "boolean",
     "integer": "number",
     "number": "number",
