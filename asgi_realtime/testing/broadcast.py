@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from asgi_realtime.payloads.plain_values import to_builtins
+from asgi_realtime.payloads.encoding import encode
 from asgi_realtime.testing.mailbox import Where, shortened
+from asgi_realtime.testing.payloads import as_received
 from asgi_realtime.values.ids import Id, id_text
 from asgi_realtime.values.json import Json
 from asgi_realtime.values.publications import Publication, ToAll, ToRoom, ToRooms
@@ -71,7 +71,7 @@ class Expected:
             and (self.user is None or id_text(self.user, "user") in found.users)
             and (self.to_all is None or self.to_all == found.to_all)
             and (self.gateway is None or self.gateway == found.gateway)
-            and (self.data is ANY or (bool(found.args) and to_builtins(self.data) == found.data))
+            and (self.data is ANY or (bool(found.args) and as_received(*encode(self.data)) == found.args))
             and (self.where is None or self.where(found.data))
         )
 
@@ -104,11 +104,9 @@ def as_broadcast(publication: Publication, delivered: int) -> Broadcast:
         rooms = target.rooms
     elif not isinstance(target, ToAll):
         users = target.user_ids
-    payload = publication.payload
-    args = (_with_attachments(json.loads(payload), publication.attachments),) if payload else ()
     return Broadcast(
         event=publication.event,
-        args=args,
+        args=as_received(publication.payload, publication.attachments),
         gateway=publication.gateway,
         rooms=tuple(rooms),
         users=tuple(users),
@@ -117,14 +115,3 @@ def as_broadcast(publication: Publication, delivered: int) -> Broadcast:
         volatile=publication.volatile,
         delivered=delivered,
     )
-
-
-def _with_attachments(value: Any, attachments: tuple[bytes, ...]) -> Any:
-    """Put `bytes` into the places that Socket.IO marks with `{"_placeholder": true, "num": 0}`."""
-    if not attachments:
-        return value
-    if isinstance(value, dict):
-        if value.get("_placeholder") is True:
-            return attachments[value["num"]]
-        return {name: _with_attachments(each, attachments) for name, each in value.items()}
-    return [_with_attachments(each, attachments) for each in value] if isinstance(value, list) else value

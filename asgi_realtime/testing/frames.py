@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from asgi_realtime.payloads.plain_values import to_builtins
 from asgi_realtime.testing.mailbox import Event
+from asgi_realtime.testing.payloads import as_sent
 from asgi_realtime.testing.socket import ConnectionRefused, Socket
 from asgi_realtime.values.json import Json
 
@@ -31,7 +31,7 @@ class JSONSocket(Socket):
         if len(args) > 1:
             raise TypeError("a JSON frame carries one payload")
         data = {"data": args[0]} if args else {}
-        await self.send_raw(json.dumps(to_builtins({"type": event, **data, **fields})))
+        await self.send_raw(json.dumps(as_sent({"type": event, **data, **fields})))
 
     async def call(self, event: str, *args: Any, timeout: float | None = None) -> Json:
         """Not supported: JSON frames have no acknowledgements."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT, CONNECT_ERROR, DISCONNECT, EVENT, Packet
 
-from asgi_realtime.payloads.plain_values import to_builtins
 from asgi_realtime.testing.mailbox import Event
+from asgi_realtime.testing.payloads import as_sent
 from asgi_realtime.testing.socket import ConnectionRefused, Socket
 from asgi_realtime.testing.wire import ABNORMAL, NO_STATUS, Closed
 from asgi_realtime.values.json import Json
@@ -63,7 +63,7 @@ class SocketIOSocket(Socket):
         await super()._end(code)
 
     def _send_packet(self, kind: int, data: Any = None, ack_id: int | None = None) -> None:
-        packet = Packet(packet_type=kind, data=to_builtins(data), namespace=self.gateway, id=ack_id)
+        packet = Packet(packet_type=kind, data=as_sent(data), namespace=self.gateway, id=ack_id)
         encoded = packet.encode()
         text, *attachments = encoded if isinstance(encoded, list) else [encoded]
         self.wire.send(f"4{text}")

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import gc
 import logging
+import math
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -532,6 +533,32 @@ def read_arguments() -> None:
 
 def open_database() -> None:
     raise RuntimeError("the database is not there")
+
+
+class Echo(SocketIOGateway):
+    """Answers with what came."""
+
+    @on("echo")
+    async def echo(self, sent: Any) -> Any:
+        return sent
+
+
+class JSONEcho(WebSocketGateway):
+    """The same for JSON frames."""
+
+    @on("echo")
+    async def echo(self, sent: Any, connection: Connection) -> None:
+        await connection.send("echo", sent)
+
+
+async def test_numbers_that_json_has_not_are_null_as_clients_send_them() -> None:
+    sent = {"rate": math.nan, "most": [-math.inf], "size": 1.5}
+    async with RealtimeTestClient(make_app(Echo(), JSONEcho("/json"))) as client:
+        token = client.token("ada")
+        async with client.connect(token=token) as ada, client.connect("/json", token=token) as other:
+            await other.send("echo", sent)
+            answers = [await ada.call("echo", sent), (await other.expect("echo")).data]
+    assert answers == [{"rate": None, "most": [None], "size": 1.5}] * 2
 
 
 @both_transports

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import math
 import uuid
 from collections.abc import AsyncIterator
 
@@ -39,6 +41,25 @@ async def test_it_says_to_whom_what_was_broadcast(client: RealtimeTestClient) ->
     assert await recorded.take_all() == [d]
     await recorded.expect_nothing()
     assert len(recorded.all) == 5
+
+
+@dataclasses.dataclass
+class Step:
+    """A payload."""
+
+    done: tuple[int, ...]
+
+
+@pytest.mark.parametrize(
+    "payload", [(1, 2), Step(done=(1,)), {"rate": math.nan}, "\ud83d", {"raw": [bytearray(b"\x00")]}, {1: {2, 1}}]
+)
+async def test_what_was_broadcast_is_expected_as_it_was_given(client: RealtimeTestClient, payload: object) -> None:
+    recorded = client.record()
+    await client.broadcaster.broadcast_to_room("tea", "A", payload)
+    await recorded.expect_nothing("A", data="another")
+    with pytest.raises(AssertionError, match="unexpected broadcast: A"):
+        await recorded.expect_nothing("A", data=payload)
+    await recorded.expect("A", data=payload)
 
 
 async def test_delivery_is_as_without_it_and_counted(client: RealtimeTestClient) -> None:
