@@ -168,6 +168,11 @@ def test_where_a_json_gateway_reads_tokens_is_in_the_module() -> None:
     assert "    token_place = None\n" in python_client(WebSocketGateway("/desk", authenticator=anyone))  # type: ignore[arg-type]
 
 
+def test_a_module_has_a_name_that_can_be_imported() -> None:
+    names = [file_name(SocketIOGateway(namespace)) for namespace in ("/white/board", "/global", "/2024")]
+    assert names == ["white_board.py", "gateway_global.py", "gateway_2024.py"]
+
+
 @pytest.mark.parametrize("gateway", GATEWAYS, ids=lambda gateway: gateway.__name__)
 def test_the_payloads_have_the_names_of_the_typescript_types(gateway: type[Any]) -> None:
     interfaces = set(re.findall(r"export interface (\w+)", typescript(gateway)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Iterator, Mapping, Sequence
 
 from asgi_realtime.schema.description.gateways import Event, GatewayDescription, describe, host_types
@@ -26,8 +27,12 @@ _REFUSAL = Field("success", Values((False,)))
 
 
 def file_name(gateway: AnyGateway) -> str:
-    """Return `white_board.py` for a `WhiteBoardGateway`. See `gateway_name`."""
-    return f"{gateway_name(gateway).replace('-', '_')}.py"
+    """Return `white_board.py` for a `WhiteBoardGateway`. See `gateway_name`.
+
+    A name that cannot be imported, such as that of a gateway at `/global`, begins with `gateway_`.
+    """
+    name = gateway_name(gateway).replace("-", "_")
+    return f"{name}.py" if name.isidentifier() and not keyword.iskeyword(name) else f"gateway_{name}.py"
 
 
 def python_client(gateway: AnyGateway, imported: Mapping[str, str] | None = None) -> str:
