@@ -9,7 +9,7 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, Literal, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import fastapi
 import msgspec
@@ -100,6 +100,19 @@ export interface Node {
     assert "readonly at: string;\n  readonly tags: readonly string[];" in interface(Plain, "down")
     assert "readonly a: number;\n  readonly b?: boolean | null;" in interface(Partial, "down")
     assert 'readonly kind: "t";\n  readonly n?: number;' in interface(Tagged, "down")
+
+
+class Point(NamedTuple):
+    x: int
+    label: str | None = None
+    around: list[Point] = []
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_named_tuples_are_arrays(direction: Literal["up", "down"]) -> None:
+    assert interface(Point, direction) == ("export type Point = readonly [number, string | null, readonly Point[]];")
+    gateway = type("PointsGateway", (SocketIOGateway,), {"events": (down("at", list[Point], to="all"),)})
+    assert "Point: TypeAlias = 'list[int | str | None | list[Point]]'" in python_client(gateway)
 
 
 def test_fields_with_a_default_are_optional_for_clients() -> None:

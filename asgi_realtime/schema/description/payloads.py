@@ -119,7 +119,7 @@ class PayloadTypes:
                 return FixedArray(tuple(self._type(item, direction) for item in kind.item_types))
             case kinds.DictType():
                 return Record(self._type(kind.value_type, direction))
-            case kinds.StructType() | kinds.DataclassType() | kinds.TypedDictType():
+            case kinds.StructType() | kinds.DataclassType() | kinds.TypedDictType() | kinds.NamedTupleType():
                 return self._class(kind, direction)
             case kinds.CustomType():
                 return self._pydantic(kind.cls, direction)
@@ -128,15 +128,18 @@ class PayloadTypes:
         except KeyError:
             raise TypeError(f"{getattr(kind, 'cls', kind)!r} has no form in the types of clients") from None
 
-    def _class(self, kind: PayloadClass, direction: Direction) -> Type:
+    def _class(self, kind: PayloadClass | kinds.NamedTupleType, direction: Direction) -> Type:
         name = class_name(kind.cls)
         _check_name(name)
         if self._classes.setdefault(name, kind.cls) not in (kind.cls, None):
             raise ValueError(f"two payload types are named {name}: rename one")
         if (name, direction) not in self._found:
             self._found[name, direction] = Definition(name, Fields(()))  # it may refer to itself
-            fields = Fields(tuple(self._fields(kind, direction)))
-            self._found[name, direction] = Definition(name, fields, first_paragraph(kind.cls))
+            if isinstance(kind, kinds.NamedTupleType):  # JSON has it as an array
+                found: Type = FixedArray(tuple(self._type(field.type, direction) for field in kind.fields))
+            else:
+                found = Fields(tuple(self._fields(kind, direction)))
+            self._found[name, direction] = Definition(name, found, first_paragraph(kind.cls))
         return Reference(name)
 
     def _fields(self, kind: PayloadClass, direction: Direction) -> Iterator[Field]:
