@@ -190,7 +190,7 @@ class Client(abc.ABC, Generic[E, L]):
 
     def _may_return(self, end: End) -> bool:
         """1000 is for good. 1008 is so for these credentials, but a function may return newer ones."""
-        return not end.by_server or (callable(self._auth) and end.code != 1000)
+        return not end.by_server or (end.code != 1000 and (callable(self._auth) or callable(self._headers)))
 
     async def _return(self, reconnection: Reconnection, attempts: int) -> tuple[L, int]:
         while not self._closing and (delay := reconnection.delay(attempts)) is not None:

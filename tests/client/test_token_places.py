@@ -18,10 +18,10 @@ from asgi_realtime import (
     token_from_query,
 )
 from asgi_realtime.auth.token_sources import TokenSource
-from asgi_realtime.client import Refused
+from asgi_realtime.client import Closed, Connected, Refused
 from asgi_realtime.gateways.base import Gateway
 from asgi_realtime.schema.python.files import python_client
-from tests.support.returning_clients import SETTINGS
+from tests.support.returning_clients import SETTINGS, SOON
 from tests.support.servers import Serve
 
 
@@ -56,3 +56,24 @@ async def test_a_token_is_where_the_gateway_reads_it(serve: Serve, gateway: Gate
         assert connected.connected
     with pytest.raises(Refused):
         await module[client](server.url, auth="no token").connect()
+
+
+@pytest.mark.parametrize("code", [1008, 1000])
+async def test_a_function_for_headers_gives_newer_credentials_too(serve: Serve, code: int) -> None:
+    kind = type("CookieGateway", (WebSocketGateway,), {"token_sources": (token_from_cookie("session"),)})
+    module: dict[str, Any] = {"__name__": __name__}
+    exec(python_client(kind("/cookie", auth_frame=False)), module)
+    app = RealtimeMiddleware(Starlette(), gateways=[kind("/cookie", auth_frame=False)], settings=SETTINGS)
+    server = await serve(app)
+
+    def headers() -> dict[str, str]:
+        return {"Cookie": f"session={create_token('ann', SETTINGS)}"}
+
+    async with module["CookieClient"](server.url, headers=headers, reconnection=SOON) as client:
+        await client.expect(Connected)
+        await app.broadcaster.disconnect_user("ann", code=code)
+        if code == 1008:
+            await client.expect(Connected)
+        else:
+            with pytest.raises(Closed):
+                await client.expect(Connected)
