@@ -63,8 +63,11 @@ def realtime_client(request: pytest.FixtureRequest, realtime_app: Any) -> Iterat
 
     What the test changes in the app's `dependency_overrides` is undone after it.
     """
+    from asgi_realtime.testing.app import host_of
+
     running: _Running = request.getfixturevalue(_runner_of(request))
-    overrides: object = getattr(realtime_app, "dependency_overrides", None)
+    host = host_of(realtime_app)
+    overrides: object = getattr(host, "dependency_overrides", None)
     if not isinstance(overrides, dict):
         yield running.client
         return
@@ -72,7 +75,7 @@ def realtime_client(request: pytest.FixtureRequest, realtime_app: Any) -> Iterat
     yield running.client
     overrides.clear()
     overrides.update(before)
-    realtime_app.dependency_overrides = overrides
+    host.dependency_overrides = overrides
 
 
 @pytest.fixture

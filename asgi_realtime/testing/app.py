@@ -30,6 +30,11 @@ def find_middleware(app: Any) -> RealtimeMiddleware:
     raise ConfigurationError(f"there is no RealtimeMiddleware in front of {app!r}")
 
 
+def host_of(app: Any) -> Any:
+    """The app of a framework that is below the middleware. The app runs."""
+    return find_middleware(app).realtime.host.app
+
+
 def refuse_redis(app: Any) -> None:
     """Check, before an application starts, that it will not connect to Redis.
 

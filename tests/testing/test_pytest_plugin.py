@@ -125,6 +125,43 @@ def test_with_pytest_asyncio_in_auto_mode_on_one_loop_for_all_tests(tmp_path: Pa
     assert run.counts == {"passed": 3}, run.text
 
 
+def test_overrides_of_an_app_that_is_wrapped_are_undone_too(tmp_path: Path) -> None:
+    test = """
+from shop import current_user, host
+
+async def test_one(realtime_client):
+    host.dependency_overrides[current_user] = lambda: "bob"
+    assert (await realtime_client.http.get("/me")).json() == "bob"
+
+async def test_another(realtime_client):
+    host.dependency_overrides = {current_user: lambda: "eve"}
+    assert (await realtime_client.http.get("/me")).json() == "eve"
+
+async def test_none(realtime_client):
+    assert (await realtime_client.http.get("/me")).json() == "ann"
+"""
+    shop = """
+from typing import Annotated
+from fastapi import Depends, FastAPI
+from asgi_realtime import RealtimeMiddleware, Settings
+
+host = FastAPI()
+
+def current_user():
+    return "ann"
+
+@host.get("/me")
+async def me(user: Annotated[str, Depends(current_user)]) -> str:
+    return user
+
+app = RealtimeMiddleware(host, settings=Settings(jwt_secret="only for tests: thirty-two bytes!"))
+"""
+    conftest = "import pytest\nfrom shop import app\n\n@pytest.fixture\ndef realtime_app():\n    return app\n"
+    files = {"conftest.py": conftest + BACKEND, "shop.py": shop, "test_overrides.py": test}
+    run = run_pytest(tmp_path, files, "-o", "anyio_mode=auto", python_path=[ROOT, tmp_path])
+    assert run.counts == {"passed": 3}, run.text
+
+
 def test_four_processes_of_xdist_each_have_their_app_without_the_redis_of_the_environment(tmp_path: Path) -> None:
     test = """
 import os
