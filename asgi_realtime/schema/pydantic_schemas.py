@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from msgspec.inspect import type_info
+from msgspec.inspect import CustomType, type_info
 
 from asgi_realtime.payloads.annotation_metadata import MSGSPEC, PYDANTIC
 from asgi_realtime.payloads.annotations import requirements
@@ -25,10 +25,10 @@ def is_pydantic(annotation: Any) -> bool:
     if libraries:
         return PYDANTIC in libraries and MSGSPEC not in libraries
     try:
-        type_info(annotation)
+        # Of a type that is not its own, such as `deque[int]`, msgspec keeps the class only.
+        return isinstance(type_info(annotation), CustomType)
     except TypeError:
         return True
-    return False
 
 
 def pydantic_schemas(

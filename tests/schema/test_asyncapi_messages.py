@@ -56,7 +56,10 @@ def test_a_generic_struct_has_a_schema_for_each_of_its_forms() -> None:
 def test_an_object_is_any_value(payload: object) -> None:
     gateway = type("AnyGateway", (SocketIOGateway,), {"events": (down("any", payload, to="all"),)})
     schema = payload_of(asyncapi([gateway]), "send.any", "any")
-    assert {"$comment": "any value"} in (schema, schema.get("items"), schema.get("additionalProperties"))
+    if payload is object:
+        assert schema == {}
+    else:
+        assert {"$comment": "any value"} in (schema.get("items"), schema.get("additionalProperties"))
 
 
 def test_schemas_are_of_the_draft_that_asyncapi_uses() -> None:

@@ -7,6 +7,7 @@ import enum
 import json
 import re
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
@@ -71,6 +72,7 @@ class Tagged(msgspec.Struct, tag_field="kind", tag="t", omit_defaults=True):
         (Literal["a", "ü", 1], '1 | "a" | "ü"'),
         (Colour, '"red" | "blue"'),
         (list[int], "readonly number[]"),
+        (deque[int], "readonly number[]"),
         (set[Literal["a", "b"]], 'readonly ("a" | "b")[]'),
         (list[list[float]], "readonly (readonly number[])[]"),
         (tuple[int, str], "readonly [number, string]"),
