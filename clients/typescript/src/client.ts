@@ -60,6 +60,8 @@ export class WebSocketClient {
   readonly #listeners = new Listeners<WebSocketClientEvents>();
   /** How often each job was joined. */
   readonly #jobs = new Map<string, number>();
+  /** The last status of each of these jobs. */
+  readonly #statuses = new Map<string, JobStatus>();
   #status: ConnectionStatus = "disconnected";
   #reconnectAttempts = 0;
   #lastStatus: WebSocketClientEvents["status"] = { status: "disconnected", reconnectAttempts: 0 };
@@ -97,6 +99,11 @@ export class WebSocketClient {
   /** The jobs that the client joins whenever it connects. */
   get jobs(): readonly string[] {
     return [...this.#jobs.keys()];
+  }
+
+  /** The last status that came of a job that the client follows. */
+  statusOf(jobId: string): JobStatus | undefined {
+    return this.#statuses.get(jobId);
   }
 
   /** Call a function with each event of this name. Returns a function that removes it. */
@@ -138,6 +145,7 @@ export class WebSocketClient {
     if (times > 1) {
       this.#jobs.set(jobId, times - 1);
     } else if (this.#jobs.delete(jobId)) {
+      this.#statuses.delete(jobId);
       this.#sendLeave(jobId);
     }
   }
@@ -215,6 +223,7 @@ export class WebSocketClient {
         this.#established(frame);
         break;
       case "job_status":
+        if (this.#jobs.has(frame.data.jobId)) this.#statuses.set(frame.data.jobId, frame.data);
         this.#listeners.emit("job_status", frame.data);
         break;
       case "stage_completed":

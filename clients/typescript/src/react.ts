@@ -101,7 +101,12 @@ export function useWebSocket(options: UseWebSocketOptions): UseWebSocketResult {
     if (client === undefined || jobId === undefined || jobId === null || jobId === "") {
       return;
     }
+    // The server sends the last status for the first join only, and another component may have joined the job.
+    const last = client.statusOf(jobId);
     client.join(jobId);
+    if (last !== undefined) {
+      latest.current.onJobStatusUpdate?.(last);
+    }
     return () => {
       client.leave(jobId);
     };

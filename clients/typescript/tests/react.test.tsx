@@ -126,6 +126,34 @@ test("components that share a client share its connection, and a job until the l
   client.disconnect();
 });
 
+test("a component that follows a job of a shared client too gets its last status", async () => {
+  const client = new WebSocketClient({ url: network.url, WebSocket });
+  const received: string[] = [];
+  const renderFor = (...names: string[]): void => {
+    root.render(
+      names.map((name) => (
+        <Follower
+          key={name}
+          client={client}
+          jobId="shared"
+          onJobStatusUpdate={(job) => received.push(`${name} ${job.currentStage}`)}
+        />
+      )),
+    );
+  };
+  renderFor("first");
+  await status("connected");
+  await broadcast("shared", "status");
+  await until(() => received.length === 1);
+  renderFor("first", "second");
+  await until(() => received.length === 2);
+  expect(received).toEqual(["first OUTLINE", "second OUTLINE"]);
+  renderFor();
+  await until(() => client.jobs.length === 0);
+  expect(client.statusOf("shared")).toBeUndefined();
+  client.disconnect();
+});
+
 test("disconnect(), connect() and unmounting change the connection", async () => {
   const onConnectionChange = vi.fn();
   render({ jobId: "x", onConnectionChange });
