@@ -308,6 +308,8 @@ async def test_invalid_requests_get_their_status(world: World) -> None:
         ("GET", "/nothing", None, 404),
     ]:
         assert "message" in await alice(method, path, data, status=status)
+    for after in (10**20, -(10**20)):
+        assert await alice("GET", f"/chats/bob/messages?after={after}", status=200) == []
     for token in ("forged", "demo-token"):
         answer = await world.http.get("/friends", headers={"Authorization": f"Bearer {token}"})
         assert (answer.status_code, answer.json()) == (401, {"message": "no valid token"})

@@ -45,7 +45,7 @@ def send() -> ResponseReturnValue:
 @routes.get("/chats/<chat_id>/messages")
 def missed(chat_id: str) -> ResponseReturnValue:
     """A page of a chat's messages, oldest first, from after `?after=` (ms since the epoch)."""
-    after = request.args.get("after", 0, type=int)
+    after = max(0, min(request.args.get("after", 0, type=int), now()))  # SQLite's integers have 64 bits
     with database().session() as session:
         page = messages.of_chat(session, user_id(), chat_id, after=after, limit=PAGE)
         return [msgspec.to_builtins(each) for each in page]
