@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from asgi_realtime import Settings, create_token
 from examples.fastapi_app.app import create_app
 from examples.fastapi_app.permissions import NOTHING, Override, Permission, in_channel
 from tests.support.mew_app import SETTINGS, Mew, make_app
+from tests.support.redis_server import RedisProcess
 
 
 @pytest.fixture
@@ -382,6 +384,25 @@ async def test_simultaneous_first_requests_of_a_user_all_succeed(http: httpx.Asy
     headers = {"authorization": f"Bearer {create_token('erin', SETTINGS)}"}
     answers = await asyncio.gather(*(http.get("/users/me", headers=headers) for _ in range(8)))
     assert [answer.status_code for answer in answers] == [200] * 8
+
+
+async def test_a_redis_that_hangs_holds_no_connections_to_the_database(
+    redis_process: RedisProcess, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(SETTINGS, redis_url=redis_process.url, redis_prefix="held", publish_timeout=10.0)
+    app = create_app(settings, f"sqlite:///{tmp_path}/mew.db")
+    async with LifespanManager(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://m") as http:
+        mew = Mew(http)
+        await mew.prepare()
+        redis_process.freeze()
+        try:
+            reading = [asyncio.create_task(mew.alice.get(f"/channels/{mew.general}/messages")) for _ in range(30)]
+            for _ in range(20):  # the first may get a connection of the pool, which has 15, before the readers
+                await mew.bob.get("/users/me")
+            assert not any(task.done() for task in reading)
+        finally:
+            redis_process.thaw()
+        await asyncio.gather(*reading)
 
 
 async def test_the_configuration_of_a_bot_can_be_written_and_read(mew: Mew) -> None:

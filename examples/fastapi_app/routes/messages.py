@@ -30,6 +30,7 @@ async def list_messages(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> list[models.Message]:
     """The newest messages (before one of them), the oldest first. `X-Position` is for `channel/follow`."""
+    await session.commit()  # releases the database connection, so that none is held while the broker is asked
     with suppress(BrokerUnavailable):  # without it, a client that returns loads the messages again
         response.headers["X-Position"] = await mew.position(access.channel.id)
     newest = select(models.Message).where(models.Message.channel_id == access.channel.id)
