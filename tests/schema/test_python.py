@@ -168,6 +168,10 @@ def test_where_a_json_gateway_reads_tokens_is_in_the_module() -> None:
     assert "    token_place = None\n" in python_client(WebSocketGateway("/desk", authenticator=anyone))  # type: ignore[arg-type]
 
 
+def test_a_client_has_another_name_than_its_base() -> None:
+    assert "\nclass GatewayWebSocketClient(WebSocketClient[" in python_client(WebSocketGateway("/web-socket"))
+
+
 def test_a_module_has_a_name_that_can_be_imported() -> None:
     names = [file_name(SocketIOGateway(namespace)) for namespace in ("/white/board", "/global", "/2024")]
     assert names == ["white_board.py", "gateway_global.py", "gateway_2024.py"]

@@ -56,8 +56,10 @@ class _Module:
         self._of_the_host = host_types(*found.down, *found.up)
         self._types_named = [*(definition.name for definition in found.definitions), *self._of_the_host]
         name = "".join(word.capitalize() for word in gateway_name(gateway).split("-"))
-        self._client = f"{name if name.isidentifier() else f'Gateway{name}'}Client"
         self._base = "WebSocketClient" if found.frames else "SocketIOClient"
+        self._client = f"{name}Client" if name.isidentifier() else f"Gateway{name}Client"
+        if self._client == self._base:  # of a gateway at `/web-socket`
+            self._client = f"Gateway{self._client}"
 
     def text(self) -> str:
         """The whole module."""
