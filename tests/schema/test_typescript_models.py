@@ -94,7 +94,7 @@ class DictOfModel(TypedDict):
     [
         (list[Tree], "down", "readonly Tree[]"),
         (Tree | None, "up", "Tree | null"),
-        (dict[str, Tree], "up", "Readonly<Record<string, Tree>>"),
+        (dict[str, Tree], "up", "{ readonly [name: string]: Tree }"),
         (tuple[Tree, int], "down", "readonly [Tree, number]"),
         (Text | Image, "up", "Text | Image"),
         (Annotated[Text | Image, pydantic.Field(discriminator="kind")], "down", "Text | Image"),
@@ -186,3 +186,13 @@ def test_a_gateway_of_models_has_their_interfaces() -> None:
 def test_a_msgspec_class_with_a_model_inside_is_refused_for_clients() -> None:
     with pytest.raises(TypeError, match="both for the same library"):
         PayloadTypes().type_of(StructOfModel, "up")
+
+
+class Nested(pydantic.RootModel[dict[str, "Nested"] | list["Nested"] | int]):
+    pass
+
+
+def test_an_alias_may_refer_to_itself() -> None:
+    # TypeScript refuses an alias that is an argument of a type such as `Record` in itself.
+    expected = "export type Nested = { readonly [name: string]: Nested } | readonly Nested[] | number;"
+    assert interface(Nested, "down") == expected

@@ -135,4 +135,4 @@ def test_the_types_command_accepts_a_system_of_the_host(tmp_path: Path) -> None:
     text = (tmp_path / "types" / "polls.ts").read_text(encoding="utf-8")
     assert '  "poll:result": (payload: Result) => void;\n' in text
     assert '  "poll:vote": (payload: Vote, acknowledge: (answer: Result | ' in text
-    assert "  readonly votes: Readonly<Record<string, number>>;\n" in text
+    assert "  readonly votes: { readonly [name: string]: number };\n" in text

@@ -9,7 +9,7 @@ _PROPERTY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
 _OWN = frozenset(
     {
         *("HostTypes", "Host", "ServerToClientEvents", "ClientToServerEvents", "ServerFrame", "ClientFrame"),
-        *("Readonly", "Record", "ArrayBuffer", "Uint8Array"),
+        *("ArrayBuffer", "Uint8Array"),
         *("any", "bigint", "boolean", "never", "null", "number", "object", "string", "symbol", "undefined", "unknown"),
         *("as", "break", "case", "catch", "class", "const", "continue", "debugger", "default", "delete", "do", "else"),
         *("enum", "export", "extends", "false", "finally", "for", "function", "if", "import", "in", "infer"),

@@ -51,7 +51,8 @@ def type_text(kind: Type) -> str:
         case FixedArray():
             return f"readonly [{', '.join(map(type_text, kind.items))}]"
         case Record():
-            return f"Readonly<Record<string, {type_text(kind.value)}>>"
+            # Not `Record`: an alias may refer to itself in an index signature, and not in a type argument.
+            return f"{{ readonly [name: string]: {type_text(kind.value)} }}"
         case Fields():
             return f"{{ {' '.join(line for line, _ in _fields(kind))} }}"
         case Reference():

@@ -91,7 +91,7 @@ export interface MessageCreate {
   readonly attachments?: readonly unknown[] | null;
   readonly referencedMessageId?: string | null;
   readonly type?: string | null;
-  readonly payload?: Readonly<Record<string, unknown>> | null;
+  readonly payload?: { readonly [name: string]: unknown } | null;
   readonly plainText?: string | null;
 }
 
