@@ -337,6 +337,7 @@ class Realtime:
         await self.single_process.acquire()
         stack.callback(self.single_process.release)
         self.publisher.draining = False
+        self.refusals.clear()
         self.tasks.start()
         stack.push_async_callback(self.tasks.aclose)  # ends the tasks of the parts
         if self.meter.on:

@@ -64,6 +64,11 @@ class RefusalLog:
         self._causes: dict[tuple[str, str], _Cause] = {}
         self._swept = 0.0
 
+    def clear(self) -> None:
+        """Log the next refusal, whatever its reason, as at the beginning."""
+        self._causes.clear()
+        self._swept = 0.0
+
     def refused(self, endpoint: str, reason: str, name: str = "") -> None:
         """Count a refusal, and log it unless it was logged recently.
 

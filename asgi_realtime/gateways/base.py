@@ -392,6 +392,8 @@ class Gateway(ConnectionLifecycle):
 
     async def call_on_start(self) -> None:
         """The server has started: call `on_start`."""
-        self._rates.clear()  # their times are of an earlier start, and perhaps of a test's clock
+        # What they have is of an earlier start, and its times perhaps of a test's clock.
+        self._rates.clear()
+        self._failures.clear()
         await self._hooks["on_start"]()
         self.check_attributes()

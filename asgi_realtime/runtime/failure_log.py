@@ -31,6 +31,10 @@ class FailureLog:
     def __init__(self, *, clock: Callable[[], float] = time_source.read_monotonic) -> None:
         self._limit = LogLimit(clock=clock)
 
+    def clear(self) -> None:
+        """Log the next failure of every cause, as at the beginning."""
+        self._limit.clear()
+
     def failed(
         self,
         endpoint: str | None,

@@ -20,6 +20,10 @@ class LogLimit:
         self._clock = clock
         self._causes: dict[object, tuple[float, int]] = {}
 
+    def clear(self) -> None:
+        """Allow a line about every cause, as at the beginning."""
+        self._causes.clear()
+
     def more(self, cause: object = None) -> str | None:
         """Ask whether a line about this cause, a hashable value, is to be written now. None: it is not, and is counted.
 

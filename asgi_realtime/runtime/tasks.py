@@ -45,6 +45,7 @@ class Tasks:
         """Begin on the running event loop. Tasks of a loop that ended without `aclose` are dropped."""
         self._tasks, self._endless = set(), set()
         self.standby.clear()
+        self.failures.clear()
         self.closing = False
 
     def spawn(

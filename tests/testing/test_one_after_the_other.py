@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from fastapi import FastAPI
 
 from asgi_realtime import Connection, RealtimeMiddleware, Settings, SocketIOGateway, WebSocketGateway, on
-from asgi_realtime.testing import Clock, RealtimeTestClient
+from asgi_realtime.testing import Clock, ConnectionRefused, RealtimeTestClient
 
 SETTINGS = Settings(jwt_secret="only for tests: thirty-two bytes!")
 
@@ -19,6 +20,15 @@ class Shop(SocketIOGateway):
     @on("order", once="id")
     async def order(self, id: str, item: str) -> str:
         return f"{id}: {item}"
+
+    @on("fail")
+    async def fail(self) -> None:
+        self.run_in_background("background", fail_later())
+        raise LookupError("no such table")
+
+
+async def fail_later() -> None:
+    raise LookupError("no such queue")
 
 
 class Ticker(WebSocketGateway):
@@ -63,3 +73,23 @@ async def test_time_that_a_clock_has_moved_does_not_count_in_the_next_test() -> 
                 await other.expect("price")
                 await client.broadcaster.revoke_user("ada")
                 await ada.expect_closed()
+
+
+@pytest.mark.parametrize("first", [None, Clock()])
+async def test_each_test_has_the_log_lines_of_its_own_failures(
+    first: Clock | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+    for clock in (first, None):
+        caplog.clear()
+        async with RealtimeTestClient(app, clock=clock) as client:
+            if clock is not None:
+                await clock.advance(3_600)
+            with pytest.raises(ConnectionRefused):
+                async with client.connect(token="forged"):
+                    pass
+            async with client.connect(token=client.token("ada")) as ada:
+                assert (await ada.call("fail"))["code"] == "INTERNAL"
+                await client.settle()
+        for line in ("/ refused a client", "fail failed: LookupError('no such table')", "no such queue"):
+            assert line in caplog.text
