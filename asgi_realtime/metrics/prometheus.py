@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import MutexValue, ValueClass
+from starlette.websockets import WebSocketClose
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -88,7 +89,10 @@ class PrometheusApp:
         self._app = prometheus_client.make_asgi_app(registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request. A WebSocket is refused."""
+        if scope["type"] == "websocket":  # which `prometheus_client` answers with an AssertionError
+            await WebSocketClose()(scope, receive, send)
+            return
         for transfer in self._transfers:
             transfer()
         await self._app(scope, receive, send)

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import websockets
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from prometheus_client import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
-from starlette.routing import Route
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 
 from asgi_realtime import Metric, PrometheusMetrics, RealtimeMiddleware, Settings, SocketIOGateway
 from asgi_realtime.metrics import Meter
@@ -20,6 +22,7 @@ from asgi_realtime.metrics.declarations import METRICS, OPENED
 from asgi_realtime.testing import RealtimeTestClient
 from tests.support.new_python import printed_by
 from tests.support.paths import ROOT
+from tests.support.servers import Serve
 
 SIZES = Metric(name="sizes_bytes", kind="histogram", unit="bytes", buckets=(1, 10), labels={"gateway": ()}, help="-")
 SETTINGS = Settings(jwt_secret="a secret of at least thirty-two bytes")
@@ -42,6 +45,13 @@ async def test_the_route_shows_what_happens() -> None:
     [connections] = [each for each in families["realtime_connections"].samples if each.labels == {"gateway": "/"}]
     assert connections.value == 1
     assert families["realtime_connections"].documentation == "connections that are open or being opened"
+
+
+async def test_a_websocket_is_refused(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    server = await serve(Starlette(routes=[Mount("/metrics", PrometheusMetrics(CollectorRegistry()).app)]))
+    with pytest.raises(websockets.InvalidStatus, match="403"):
+        await websockets.connect(server.websocket_url + "/metrics/")
+    assert "Exception" not in caplog.text
 
 
 async def test_names_kinds_and_labels_are_those_of_the_declarations() -> None:
