@@ -172,12 +172,20 @@ class WebSocketGateway(Gateway):
         return self.__idle_timeout
 
     def has_credential(self, handshake: Handshake) -> bool:
-        """Whether the handshake authenticates the client. If not, the first frame must be `auth`."""
-        return (
-            not self.__auth_frame
-            or bool(self.__query_token and handshake.query.get("token"))
-            or "authorization" in handshake.headers
-        )
+        """Whether the handshake authenticates the client. If not, the first frame must be `auth`.
+
+        If the gateway reads tokens of that frame, a cookie does not replace it: browsers send cookies whether they are
+        meant or not.
+        """
+        if not self.__auth_frame:
+            return True
+        sources = self.accepted_token_sources()
+        if sources is None:
+            query_token = self.__query_token and handshake.query.get("token")
+            return bool(query_token) or "authorization" in handshake.headers
+        if not any(_reads(source, "auth") for source in sources):
+            return True  # such a frame would be of no use
+        return any(_finds(source, handshake) for source in sources if not _reads(source, "cookie"))
 
     def default_authenticator(self, settings: Settings) -> Authenticator:
         """A JWT, from one of the `token_sources`."""
@@ -305,3 +313,12 @@ class WebSocketGateway(Gateway):
 
 def _reads(source: TokenSource, *places: str) -> bool:
     return isinstance(source, TokenPlace) and source.place in places
+
+
+def _finds(source: TokenSource, handshake: Handshake) -> bool:
+    if _reads(source, "bearer"):
+        return "authorization" in handshake.headers  # also one without a token, which is refused
+    try:
+        return source(handshake) is not None
+    except Exception:
+        return True  # the authenticator calls it too, and answers the client

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,8 +17,20 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection
 
-from asgi_realtime import Connection, Limits, RealtimeMiddleware, Settings, WebSocketGateway, on
+from asgi_realtime import (
+    Connection,
+    Handshake,
+    Limits,
+    RealtimeMiddleware,
+    Settings,
+    WebSocketGateway,
+    on,
+    token_from_auth,
+    token_from_cookie,
+    token_from_query,
+)
 from asgi_realtime.auth.create_token import create_token
+from asgi_realtime.auth.token_sources import TokenSource
 from asgi_realtime.errors import ProtocolError
 from asgi_realtime.protocols.json_dialect import FlatJSONDialect, JSONDialect
 from asgi_realtime.realtime import Realtime
@@ -144,6 +156,48 @@ async def test_a_token_is_accepted_in_the_header_the_query_or_an_auth_frame(
             assert await receive(websocket) == ("said", "hello")
         await nothing_left(gateway, realtime)
         assert gateway.log == ["hello", "transport close"]
+
+
+def fails(handshake: Handshake) -> str | None:
+    """A token source with a fault."""
+    raise LookupError("no such header")
+
+
+ANN, BOB = f"session={token('ann')}", {"token": token("bob")}
+
+
+@pytest.mark.parametrize(
+    ("sources", "query", "headers", "frame", "outcome"),
+    [
+        ((token_from_auth("token"), token_from_query("k")), f"?k={token()}", {}, None, "ann"),
+        ((token_from_auth("token"), token_from_query("k")), f"?token={token()}", {}, BOB, "bob"),
+        ((token_from_auth("token"),), "", {"Authorization": "Basic YTpi"}, BOB, "bob"),
+        ((token_from_cookie("session"),), "", {"Cookie": ANN}, None, "ann"),
+        ((token_from_cookie("session"),), "", {}, None, 1008),
+        ((token_from_auth("token"), token_from_cookie("session")), "", {"Cookie": ANN}, BOB, "bob"),
+        ((token_from_auth("token"), token_from_cookie("session")), "", {"Cookie": ANN}, {}, "ann"),
+        ((token_from_auth("token"), fails), "", {}, None, 1013),
+    ],
+)
+async def test_a_token_is_accepted_where_the_gateway_says_and_the_frame_is_awaited_only_if_it_is_not_there(
+    sources: Sequence[TokenSource],
+    query: str,
+    headers: dict[str, str],
+    frame: dict[str, str] | None,
+    outcome: str | int,
+    serve: Serve,
+) -> None:
+    class Desk(Chat):
+        token_sources = sources
+
+    async with chat(serve, Desk(auth_timeout=60.0)) as (_, _, url):
+        async with connect(url + query, additional_headers=headers) as websocket:
+            if frame is not None:
+                await send(websocket, "auth", frame)
+            if isinstance(outcome, str):
+                assert accepted_user(await receive(websocket)) == outcome
+            else:
+                assert (await close_of(websocket))[1] == outcome
 
 
 @pytest.mark.parametrize("way", ["frame", "query", "bearer"])
