@@ -127,7 +127,10 @@ def test_with_pytest_asyncio_in_auto_mode_on_one_loop_for_all_tests(tmp_path: Pa
 
 def test_overrides_of_an_app_that_is_wrapped_are_undone_too(tmp_path: Path) -> None:
     test = """
+import pytest
 from shop import current_user, host
+
+pytestmark = pytest.mark.anyio
 
 async def test_one(realtime_client):
     host.dependency_overrides[current_user] = lambda: "bob"
@@ -158,7 +161,7 @@ app = RealtimeMiddleware(host, settings=Settings(jwt_secret="only for tests: thi
 """
     conftest = "import pytest\nfrom shop import app\n\n@pytest.fixture\ndef realtime_app():\n    return app\n"
     files = {"conftest.py": conftest + BACKEND, "shop.py": shop, "test_overrides.py": test}
-    run = run_pytest(tmp_path, files, "-o", "anyio_mode=auto", python_path=[ROOT, tmp_path])
+    run = run_pytest(tmp_path, files, python_path=[ROOT, tmp_path])
     assert run.counts == {"passed": 3}, run.text
 
 
