@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from tests.support.waiting import until
+
 UPGRADE: Final = b"transport=websocket&sid="
 
 
@@ -29,14 +31,25 @@ class FaultyProxy:
         self.counts: Counter[str] = Counter()
         """`connections`, those that were `dropped`, `upgrades`, and `broken upgrades`."""
         self._random = random.Random(seed)
-        self._open: set[_Client] = set()
+        self._open: set[_Client | _Server] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
 
     def drop(self, fraction: float) -> None:
         """Break a part of the connections at both ends, without a close."""
-        for client in list(self._open):
+        for client in [each for each in self._open if isinstance(each, _Client)]:
             if self._random.random() < fraction:
                 self.counts["dropped"] += 1
                 client.abort()
+
+    async def stop(self) -> None:
+        """Break all connections, and wait until they are closed."""
+        self.drop(1.0)
+        if self._connecting:
+            await asyncio.wait(self._connecting)
+        for connection in self._open:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await until(lambda: not self._open)
 
     # For its connections
 
@@ -44,10 +57,17 @@ class FaultyProxy:
         """A client has connected."""
         self.counts["connections"] += 1
         self._open.add(client)
+        connecting = asyncio.create_task(client.connect())
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
 
-    def ended(self, client: _Client) -> None:
-        """The connection of a client has ended."""
-        self._open.discard(client)
+    def accepted(self, server: _Server) -> None:
+        """A server has accepted a connection."""
+        self._open.add(server)
+
+    def ended(self, connection: _Client | _Server) -> None:
+        """The connection of a client, or to a server, has ended."""
+        self._open.discard(connection)
 
     def chunks_until_break(self, head: bytes) -> int | None:
         """How many pieces of data a connection may pass on that begins with this. None: any number."""
@@ -79,13 +99,13 @@ class _Client(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._proxy.opened(self)
-        self._connecting = asyncio.create_task(self._connect())
 
-    async def _connect(self) -> None:
+    async def connect(self) -> None:
+        """Connect to a server."""
         for url in self._proxy.order():
             try:
                 await asyncio.get_running_loop().create_connection(
-                    lambda: _Server(self), "127.0.0.1", urlsplit(url).port or 80
+                    lambda: _Server(self._proxy, self), "127.0.0.1", urlsplit(url).port or 80
                 )
                 return
             except OSError:
@@ -146,13 +166,15 @@ class _Client(asyncio.Protocol):
 class _Server(asyncio.Protocol):
     """The connection to a server."""
 
-    def __init__(self, client: _Client) -> None:
+    def __init__(self, proxy: FaultyProxy, client: _Client) -> None:
+        self._proxy = proxy
         self._client = client
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self._proxy.accepted(self)
         self._client.accepted(self)
 
     def data_received(self, data: bytes) -> None:
@@ -160,6 +182,7 @@ class _Server(asyncio.Protocol):
             self._client.transport.write(data)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._proxy.ended(self)
         if self._client.transport is not None:
             self._client.transport.close()
 
@@ -178,4 +201,4 @@ async def faulty_proxy(servers: Sequence[str], seed: int) -> AsyncIterator[Fault
         yield proxy
     finally:
         listening.close()
-        proxy.drop(1.0)
+        await proxy.stop()
