@@ -79,7 +79,8 @@ async def test_the_owner_is_frozen_and_wakes_up(cluster: Cluster, http: httpx.As
         owner.process.signal(signal.SIGCONT)
     await until_ended(client)
     again = await connected(http, owner, relaying)  # the relay works as before
-    await again.post('42["join","lobby"]', at=1)
+    await again.post('420["join","lobby"]', at=1)
+    assert (await again.next()).startswith("430")  # it is in the room
     await owner.call("broadcast_to_room", "lobby", "news", 1)
     assert await again.event() == ["news", 1]
 

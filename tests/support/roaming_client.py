@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 import httpx
 
 from asgi_realtime import Settings, create_token
 from asgi_realtime.values.json import Json
+
+PATIENCE: Final = 30.0
+"""Most seconds that a packet is waited for."""
 
 
 class RoamingClient:
@@ -50,16 +55,17 @@ class RoamingClient:
 
     async def next(self) -> str:
         """The next packet; pings are answered, not returned."""
-        while True:
-            while not self._packets:
-                response = await self.get()
-                assert response.status_code == 200, response.text
-                self._packets.extend(response.text.split("\x1e"))
-            packet = self._packets.popleft()
-            if packet == "2":
-                await self.post("3")
-            elif packet != "6":
-                return packet
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                while not self._packets:
+                    response = await self.get()
+                    assert response.status_code == 200, response.text
+                    self._packets.extend(response.text.split("\x1e"))
+                packet = self._packets.popleft()
+                if packet == "2":
+                    await self.post("3")
+                elif packet != "6":
+                    return packet
 
     async def event(self) -> Json:
         """The next event, as a list of its name and arguments."""
