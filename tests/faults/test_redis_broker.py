@@ -377,9 +377,14 @@ async def test_a_redis_that_falls_silent_while_a_connection_is_prepared_is_given
     rooms = [ToRoom(RoomName(f"{number}")) for number in range(300)]
     far, seen = await nodes.start(*rooms, behind_proxy=True)
     near, _ = await nodes.start()
-    nodes.proxy.cut()
-    await until(lambda: nodes.proxy.connections == 2)
-    await asyncio.sleep(0.01)  # somewhere among the 300 comparisons; at any other place the test holds too
+    with nodes.server.client() as client:
+
+        def scripts() -> int:
+            return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+        before = scripts()
+        nodes.proxy.cut()
+        await until(lambda: scripts() >= before + 10)  # of the 300 comparisons
     nodes.proxy.hold()  # Redis answers, but no messages arrive any more
     await until(lambda: nodes.proxy.connections >= 3)
     nodes.proxy.cut()
@@ -399,7 +404,7 @@ async def test_stop_ends_every_call_that_waits(nodes: Nodes) -> None:
         asyncio.create_task(far.command(CloseRoom(GatewayName("/new"), RoomName("lobby")))),
         asyncio.create_task(far.position(GATEWAY)),
     ]
-    await asyncio.sleep(0.05)  # their requests are on the way; those that are not must end too
+    await until(lambda: nodes.proxy.held)  # Redis has answered one of them, so all have begun
     async with asyncio.timeout(5):
         await far.stop()
         results = await asyncio.gather(*calls, return_exceptions=True)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asgi_realtime.transports.engineio.relay.pipe import OVERHEAD, PART, WINDOW, Event, Pipe, PipeEnded
+from tests.support.waiting import until
 
 LARGEST = 1_000_000
 
@@ -84,7 +85,7 @@ async def test_sending_waits_for_the_other_end() -> None:
 async def test_an_event_whose_sending_is_cancelled_leaves_the_next_one_whole(kind: str) -> None:
     ends = Ends(delayed=True)
     sending = asyncio.create_task(ends.left.send("t", b"x" * 2 * WINDOW))
-    await asyncio.sleep(0)  # it has sent some parts, and waits for credit
+    await until(lambda: ends.in_flight)  # it has sent some parts, and waits for credit
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
